@@ -1,0 +1,28 @@
+#pragma once
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace omni {
+
+template <class Signature>
+class FunctionRef;
+
+// A non-owning reference to a callable: no allocation, so it may be used in steady state. The callable must outlive it.
+template <class R, class... Args>
+class FunctionRef<R(Args...)> {
+ public:
+  template <class F>
+  requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>) FunctionRef(F&& f)
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
+        call_([](void* object, Args... args) -> R {
+          return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);
+        }) {}
+  R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
+
+ private:
+  void* object_;
+  R (*call_)(void*, Args...);
+};
+
+}  // namespace omni

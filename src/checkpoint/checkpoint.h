@@ -1,0 +1,46 @@
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace omni {
+
+// A container: named byte ranges and metadata, memory-mapped. Knows no quantization. Immutable after opening, so that
+// any thread may read. Opening throws Error naming file, tensor, expected and found; a damaged file never opens.
+class Checkpoint {
+ public:
+  struct Entry {
+    DType dtype = DType::kNone;
+    Shape shape;
+    std::filesystem::path file;
+  };
+  virtual ~Checkpoint() = default;
+  virtual const Entry* find(std::string_view name) const = 0;    // null when there is no such tensor
+  virtual Tensor tensor(std::string_view name) const = 0;        // looks into the map; throws Error when missing
+  virtual std::vector<std::string> names() const = 0;            // sorted
+  virtual std::string metadata(std::string_view key) const = 0;  // "" when there is none
+  virtual std::string where() const = 0;                         // file or folder, for messages
+};
+
+// A .safetensors file, an index (*.safetensors.index.json), or a folder that holds one index or one .safetensors file.
+// Shards named by an index must lie in its folder. Limits: header 100 MiB, rank 5, dimensions' product within the file.
+std::unique_ptr<Checkpoint> open_safetensors(const std::filesystem::path& path);
+
+// Writes tensors (contiguous, any dtype safetensors has) as one file, whole or not at all.
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
+                       const std::vector<std::pair<std::string, std::string>>& metadata = {});
+
+// A NumPy .npy file (format 1.0, C order). bf16 and the small floats are refused on writing; read accepts f32, i32,
+// i64, u8.
+void write_npy(const std::filesystem::path& path, const Tensor& tensor);
+Tensor read_npy(const std::filesystem::path& path);
+
+}  // namespace omni

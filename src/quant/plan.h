@@ -1,0 +1,63 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quant/config.h"
+#include "quant/scheme.h"
+
+namespace omni {
+
+// How much a weight's rounding hurts. A general rule skips kSensitive (a rule that names it does not); kNever is an
+// error when named.
+enum class Role : uint8_t { kOrdinary, kSensitive, kNever };
+std::string_view role_name(Role role);
+
+// Which components a plain method name reaches: on a diffusion pipeline the transformer only.
+struct PipelineScope {
+  std::vector<std::string> components;  // every component of the model, "transformer", "vae" ...
+  std::vector<std::string> by_default;  // those that a plain method name quantizes
+};
+
+enum class Action : uint8_t { kKeep, kQuantize, kDequantize, kRequantize };
+
+struct Decision {
+  Action action = Action::kKeep;
+  QuantScheme target;  // what the weight shall be; not quantized: float
+  std::string rule;    // the rule that decided, as the user would recognise it; "" when none reached it
+};
+
+// QuantConfig applied to facts. The only place that decides what a weight becomes; asked once for every weight while a
+// model is constructed (or planned), and afterwards for the rules that matched nothing. Used by one thread.
+class QuantPlan {
+ public:
+  // Throws Error when the config names a component the scope does not have.
+  QuantPlan(QuantConfig config, PipelineScope scope);
+
+  // path: full path from the component on, without ".weight". aliases: other names of the same weight (checkpoint,
+  // runtime) that ignored_layers may use. Throws Error on a conflict of spec/quantization.md section 3.
+  Decision target(std::string_view path, const QuantScheme& stored, Role role,
+                  std::span<const std::string> aliases = {});
+
+  // Fused-shard rule: all of parts (full paths) take one decision; part of them ignored is an Error naming the missing.
+  Decision merged_target(std::span<const std::string> parts, const QuantScheme& stored, Role role);
+
+  // Rules and ignored names that matched no weight so far, as the user wrote them.
+  std::vector<std::string> unmatched() const;
+  // Throws Error naming the unmatched rules, with the closest existing paths; a warning with allow_unmatched.
+  void require_all_matched(bool allow_unmatched) const;
+
+  const QuantConfig& config() const { return config_; }
+
+ private:
+  QuantConfig config_;
+  PipelineScope scope_;
+  std::set<size_t> matched_;
+  std::vector<std::string> seen_;
+};
+
+}  // namespace omni
