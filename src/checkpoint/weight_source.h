@@ -55,7 +55,7 @@ class WeightSource {
   std::unique_ptr<Checkpoint> checkpoint_;
   const Encoding* encoding_ = nullptr;
   const NameMap* map_ = nullptr;
-  std::set<std::string, std::less<>> read_;
+  mutable std::set<std::string, std::less<>> read_;  // describing a weight counts as asking for it
   uint64_t seed_ = 0;
 };
 
