@@ -1,7 +1,8 @@
 # Instruction sets by file name: *_avx2.cpp, *_avx512.cpp, *_avx512bf16.cpp, *_avx512vnni.cpp. Such files hold only code in
 # anonymous namespaces behind a table of functions, so that no inline function of theirs is linked into baseline code.
 set(AVX2_FLAGS -mavx2 -mfma -mf16c)
-set(AVX512_FLAGS ${AVX2_FLAGS} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512)
+set(AVX512_FLAGS ${AVX2_FLAGS} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
+    -Wno-maybe-uninitialized)  # GCC 12 warns of its own _mm512_undefined_*
 function(omni_isa pattern)
   file(GLOB files CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/cpu/${pattern})
   if(files)
