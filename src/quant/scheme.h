@@ -27,7 +27,7 @@ enum class Zero : uint8_t { kNone, kPoint, kMinimum };
 //   value = (code [- zero point]) * scale * outer_scale [- minimum * outer_minimum]
 struct QuantScheme {
   DType codes = DType::kNone;  // kNone: not quantized
-  ScaleSpec scale, outer_scale;
+  ScaleSpec scale = {}, outer_scale = {};
   Zero zero = Zero::kNone;
   ActQuant act = ActQuant::kNone;
   DType act_codes = DType::kNone;
