@@ -1,0 +1,45 @@
+#include "omni/engine.h"
+
+#include <chrono>
+#include <utility>
+
+#include "engine/loader.h"
+
+namespace omni {
+
+struct Engine::State {
+  explicit State(const ModelOptions& options) : pool(options.threads) {
+    exec.pool = &pool;
+    exec.compute = options.compute == ComputeType::kF32 ? DType::kF32 : DType::kBF16;
+    const auto begin = std::chrono::steady_clock::now();
+    model = load_model(options, exec, Load::kWeights);
+    load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+  ThreadPool pool;
+  Exec exec;
+  LoadedModel model;
+  double load_seconds = 0;
+  uint64_t next_request = 1;
+};
+
+Engine::Engine(const ModelOptions& options) : state_(std::make_unique<State>(options)) {}
+Engine::~Engine() = default;
+
+uint64_t Engine::submit(ImageRequest request) {
+  const uint64_t id = state_->next_request++;
+  state_->model.pipeline->submit(id, std::move(request));
+  return id;
+}
+
+bool Engine::step(const EventSink& sink) { return state_->model.pipeline->step(state_->exec, sink); }
+
+void Engine::run(const EventSink& sink) {
+  while (step(sink)) {
+  }
+}
+
+const Ledger& Engine::ledger() const { return state_->model.ledger; }
+double Engine::load_seconds() const { return state_->load_seconds; }
+void Engine::set_tap(Tap* tap) { state_->exec.tap = tap; }
+
+}  // namespace omni

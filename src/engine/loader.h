@@ -1,0 +1,22 @@
+#pragma once
+#include <memory>
+
+#include "nn/ledger.h"
+#include "omni/engine.h"
+#include "pipelines/pipeline.h"
+#include "quant/plan.h"
+
+namespace omni {
+
+struct LoadedModel {
+  std::unique_ptr<Pipeline> pipeline;  // must not be stepped when it was only planned
+  Ledger ledger;
+  std::vector<std::string> unmatched;  // rules that matched no weight (only with allow_unmatched)
+};
+
+// Finds, plans and loads (or only plans) the model that options name: the one place where a request for a model becomes
+// layers. Throws Error.
+enum class Load { kPlan, kWeights };
+LoadedModel load_model(const ModelOptions& options, Exec& exec, Load load);
+
+}  // namespace omni

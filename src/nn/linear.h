@@ -1,0 +1,35 @@
+#pragma once
+#include "kernels/linear.h"
+
+namespace omni {
+
+// y = act(x W^T + bias) with W in whatever format the plan chose. Exists only with its weight in place (or, while a
+// model is only planned, as a description that must not be called). Immutable; made by Scope.
+class Linear {
+ public:
+  Linear() = default;
+  Linear(const LinearKernel* kernel, Weight packed, Tensor bias, DType compute, int64_t in, int64_t out);
+
+  int64_t in() const { return in_; }
+  int64_t out() const { return out_; }
+  // The form in which the producer of the input should write it.
+  ActFormat wants() const { return wants_; }
+
+  // x: [m, in] in wants(). Returns a new scratch tensor [m, out] of dtype (f32 or bf16). epilogue.bias is this layer's own.
+  Tensor operator()(Exec& exec, const Activation& x, DType dtype, Epilogue epilogue = {}) const;
+  // The same into y: [m, out], rows may be strided.
+  void into(Exec& exec, const Activation& x, Tensor& y, Epilogue epilogue = {}) const;
+  // act(this(x)) as the next layer wants it: in the epilogue where that eats floats, else by the quantizing producer.
+  Activation then(Exec& exec, const Activation& x, Act act, const ActFormat& wants) const;
+  // y += gate * (x W^T + bias): the end of a residual branch. gate: [out] or null; y: [m, out] f32.
+  void add_to(Exec& exec, const Activation& x, const float* gate, Tensor& y) const;
+
+ private:
+  const LinearKernel* kernel_ = nullptr;
+  Weight packed_;
+  Tensor bias_;  // [out] f32 or empty
+  ActFormat wants_;
+  int64_t in_ = 0, out_ = 0;
+};
+
+}  // namespace omni

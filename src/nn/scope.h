@@ -1,0 +1,57 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checkpoint/weight_source.h"
+#include "nn/conv.h"
+#include "nn/ledger.h"
+#include "nn/linear.h"
+#include "quant/plan.h"
+
+namespace omni {
+
+// kPlan walks the same constructors with headers only: layers get no weights and must not be called.
+enum class LoadMode { kLoad, kPlan };
+enum class Bias { kNo, kYes };
+enum class Strict { kNo, kYes };
+
+// What the construction of one model shares. Outlives its Scopes.
+struct LoadContext {
+  Exec* exec = nullptr;
+  QuantPlan* plan = nullptr;
+  Ledger* ledger = nullptr;
+  LoadMode mode = LoadMode::kLoad;
+  Strict strict = Strict::kNo;
+};
+
+// A place in a model: source + plan + path. Hands out loaded layers and writes the ledger: constructing is loading. One weight
+// at a time is read, quantized as the plan says, packed and dropped. Throws Error naming the full path.
+class Scope {
+ public:
+  Scope(LoadContext& context, WeightSource& source);  // the component's root
+  Scope operator/(std::string_view part) const;
+  Scope operator/(int64_t index) const { return *this / std::to_string(index); }
+  std::string path() const;  // "transformer.transformer_blocks.3"
+
+  Linear linear(std::string_view name, int64_t in, int64_t out, Bias bias, Role role = Role::kOrdinary) const;
+  // Several linears of one input as one, outputs one after the other.
+  Linear merged_linear(const std::vector<std::string>& names, const std::vector<int64_t>& outs, int64_t in, Bias bias,
+                       Role role = Role::kOrdinary) const;
+  Conv conv(std::string_view name, int64_t c_in, int64_t c_out, int kernel, int stride = 1) const;
+  Tensor vector(std::string_view name, int64_t size) const;                      // a norm's gain or shift, f32
+  Tensor table(std::string_view name, int64_t rows, int64_t cols) const;         // an embedding, as stored
+  bool has(std::string_view name) const { return source_->has(full(name)); }     // a tensor by its full name
+
+ private:
+  std::string full(std::string_view name) const;
+  Tensor parameter(std::string_view name, Shape shape) const;
+  // The canonical target weight of one part; writes its ledger row.
+  Weight load_part(const std::string& name, int64_t out, int64_t in, Role role, const Decision& decision, LedgerRow& row) const;
+
+  LoadContext* context_;
+  WeightSource* source_;
+  std::string prefix_;
+};
+
+}  // namespace omni
