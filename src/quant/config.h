@@ -16,6 +16,7 @@ struct QuantRule {
   Kind kind = Kind::kScheme;
   QuantScheme scheme;  // kScheme
   std::string source;  // as the user wrote it, for messages: "fp8", "ignored_layers: img_mlp"
+  bool is_component = false;  // path begins with a component's name: a key of a component map
 };
 
 // What the user asked, normalised from every accepted spelling. An empty rule list means: as the checkpoint stores it.

@@ -57,7 +57,7 @@ class QuantPlan {
   QuantConfig config_;
   PipelineScope scope_;
   std::set<size_t> matched_;
-  std::vector<std::string> seen_;
+  std::set<std::string, std::less<>> seen_;
 };
 
 }  // namespace omni

@@ -1,0 +1,287 @@
+#include "quant/plan.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "quant/pattern.h"
+
+namespace omni {
+namespace {
+
+using Kind = QuantRule::Kind;
+const std::string kWhere = "quantization";
+constexpr std::string_view kDefaultPath = "**";  // a component map's "default"
+
+std::string join(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+std::string_view first_segment(std::string_view path) {
+  return path.substr(0, path.find('.'));
+}
+std::string_view last_segment(std::string_view path) {
+  return path.substr(path.rfind('.') + 1);
+}
+bool is_wild(std::string_view pattern) {
+  return pattern.find('*') != std::string_view::npos || pattern.starts_with("re:");
+}
+int depth_of(std::string_view path) {
+  return static_cast<int>(std::ranges::count(path, '.')) + 1;
+}
+
+// Runtime names of layers that are one matrix here and several in a checkpoint.
+struct FusedName {
+  std::string_view part, fused;
+};
+constexpr std::array kFusedNames = {
+    FusedName{"add_k_proj", "add_kv_proj"},
+    FusedName{"add_k_proj", "to_added_qkv"},
+    FusedName{"add_q_proj", "add_kv_proj"},
+    FusedName{"add_q_proj", "to_added_qkv"},
+    FusedName{"add_v_proj", "add_kv_proj"},
+    FusedName{"add_v_proj", "to_added_qkv"},
+    FusedName{"gate_proj", "gate_up_proj"},
+    FusedName{"k_proj", "qkv_proj"},
+    FusedName{"q_proj", "qkv_proj"},
+    FusedName{"to_k", "to_qkv"},
+    FusedName{"to_q", "to_qkv"},
+    FusedName{"to_v", "to_qkv"},
+    FusedName{"up_proj", "gate_up_proj"},
+    FusedName{"v_proj", "qkv_proj"},
+    FusedName{"w1", "w13"},
+    FusedName{"w3", "w13"},
+};
+
+std::vector<std::string> fused_aliases(const std::string& path) {
+  std::vector<std::string> out;
+  const std::string_view leaf = last_segment(path);
+  for (const FusedName& name : kFusedNames) {
+    if (name.part == leaf) out.push_back(path.substr(0, path.size() - leaf.size()) + std::string(name.fused));
+  }
+  return out;
+}
+
+// fp8 asks for any E4M3 weights with scales, nvfp4 for any two-level E2M1: what the stored form then is stays.
+bool same_family(const QuantScheme& stored, const QuantScheme& wish) {
+  if (stored == wish) return true;
+  const auto asked = [&](std::string_view name) {
+    const Preset* preset = find_preset(name);
+    return preset != nullptr && preset->scheme == wish;
+  };
+  const bool scaled = stored.codes == wish.codes && stored.low_rank == 0 && stored.rotation == 0;
+  if (asked("fp8")) return scaled && stored.scale.dtype != DType::kF8E8M0;
+  if (asked("nvfp4")) return scaled && stored.scale.dtype == DType::kF8E4M3;
+  return false;
+}
+
+bool same_meaning(const QuantRule& a, const QuantRule& b) {
+  return a.kind == b.kind && (a.kind != Kind::kScheme || a.scheme == b.scheme);
+}
+
+// The rule that speaks for a weight, how it matched, and its place in the config.
+struct Deciding {
+  size_t index = 0;
+  PatternMatch match;
+};
+
+std::optional<PatternMatch> match_rule(const QuantRule& rule, std::string_view path,
+                                       std::span<const std::string> aliases, const PipelineScope& scope) {
+  if (rule.path.empty()) {
+    const bool reached = std::ranges::count(scope.by_default, first_segment(path)) > 0;
+    if (!reached && rule.kind != Kind::kFloat && rule.kind != Kind::kKeep) return std::nullopt;
+    return PatternMatch{0, 0, 0};
+  }
+  std::optional<PatternMatch> best = match_pattern(rule.path, path, scope.components);
+  if (rule.kind != Kind::kIgnore) return best;
+  const auto consider = [&](std::string_view name) {
+    std::optional<PatternMatch> match = match_pattern(rule.path, name, scope.components);
+    if (!match) return;
+    match->depth = depth_of(path) - (depth_of(name) - match->depth);  // measured from the leaf: names differ in length
+    if (!best || *match > *best) best = match;
+  };
+  const std::string component(first_segment(path));
+  if (path.size() > component.size()) consider(path.substr(component.size() + 1));
+  for (const std::string& alias : aliases) {
+    consider(alias);
+    if (first_segment(alias) != component) consider(component + "." + alias);
+  }
+  return best;
+}
+
+// A rule names a weight when it ends in the plain name of the weight or of the module right around it.
+bool names_weight(const QuantRule& rule, const PatternMatch& match, std::string_view path) {
+  if (rule.path.empty() || rule.path.starts_with("re:")) return false;
+  const std::string_view last = last_segment(rule.path);
+  return match.depth >= 2 && match.depth >= depth_of(path) - 1 && last.find('*') == std::string_view::npos;
+}
+
+Decision decide_stored(const QuantRule& rule, const QuantConfig& config, std::string_view path,
+                       const QuantScheme& stored) {
+  const bool wants_scheme = rule.kind == Kind::kScheme;
+  if (!stored.quantized()) {
+    if (wants_scheme) return {Action::kQuantize, rule.scheme, rule.source};
+    return {Action::kKeep, {}, rule.source};
+  }
+  if (rule.kind == Kind::kFloat) {
+    if (config.dequantize) return {Action::kDequantize, {}, rule.source};
+    throw usage_error(std::string(path), "is stored as " + stored.text() + ", but '" + rule.source + "' asks for float",
+                      "no quantization flag, or dequantize: true");
+  }
+  if (!wants_scheme || same_family(stored, rule.scheme)) return {Action::kKeep, stored, rule.source};
+  if (config.requantize) return {Action::kRequantize, rule.scheme, rule.source};
+  throw usage_error(std::string(path),
+                    "is stored as " + stored.text() + ", but '" + rule.source + "' asks for " + rule.scheme.text(),
+                    "no quantization flag (as stored), or requantize: true");
+}
+
+std::optional<Deciding> deciding_rule(const QuantConfig& config, const PipelineScope& scope, std::string_view path,
+                                      std::span<const std::string> aliases, std::vector<size_t>* reached) {
+  std::optional<Deciding> best;
+  std::optional<size_t> tie;
+  for (size_t i = 0; i < config.rules.size(); ++i) {
+    const std::optional<PatternMatch> match = match_rule(config.rules[i], path, aliases, scope);
+    if (!match) continue;
+    reached->push_back(i);
+    if (!best || *match > best->match) {
+      best = Deciding{i, *match};
+      tie.reset();
+    } else if (*match == best->match && !same_meaning(config.rules[i], config.rules[best->index])) {
+      tie = i;
+    }
+  }
+  if (tie) {
+    throw usage_error(kWhere,
+                      "'" + config.rules[best->index].source + "' and '" + config.rules[*tie].source +
+                          "' both decide for " + std::string(path) + " and are equally specific",
+                      "one that names more of the path");
+  }
+  return best;
+}
+
+}  // namespace
+
+std::string_view role_name(Role role) {
+  switch (role) {
+    case Role::kOrdinary:
+      return "ordinary";
+    case Role::kSensitive:
+      return "sensitive";
+    case Role::kNever:
+      return "never";
+  }
+  return "";
+}
+
+QuantPlan::QuantPlan(QuantConfig config, PipelineScope scope) : config_(std::move(config)), scope_(std::move(scope)) {
+  for (const QuantRule& rule : config_.rules) {
+    if (rule.kind == Kind::kIgnore || rule.path.empty() || rule.path.starts_with("re:")) continue;
+    const std::string component(first_segment(rule.path));
+    const bool names_one = rule.is_component || rule.path.find('.') != std::string::npos;
+    if (!names_one || is_wild(component) || std::ranges::count(scope_.components, component) > 0) continue;
+    const std::string near = closest_name(component, scope_.components);
+    throw usage_error(kWhere + ": " + rule.source, "'" + component + "' is no component of this pipeline",
+                      (near.empty() ? "one of " : "did you mean " + near + "? one of ") + join(scope_.components));
+  }
+}
+
+Decision QuantPlan::target(std::string_view path, const QuantScheme& stored, Role role,
+                           std::span<const std::string> aliases) {
+  seen_.emplace(path);
+  std::vector<size_t> reached;
+  const std::optional<Deciding> best = deciding_rule(config_, scope_, path, aliases, &reached);
+  for (const size_t i : reached) {  // a rule that a longer one overrides has matched; only a skipped wish has not
+    if (config_.rules[i].kind != Kind::kScheme) matched_.insert(i);
+  }
+  if (!best) return {Action::kKeep, stored, ""};
+  const QuantRule& rule = config_.rules[best->index];
+  if (rule.kind == Kind::kScheme) {
+    const bool named = names_weight(rule, best->match, path);
+    if (role == Role::kNever && named) {
+      throw usage_error(kWhere + ": " + rule.source, std::string(path) + " is never quantized",
+                        "a rule that does not name it");
+    }
+    if (role == Role::kNever || (role == Role::kSensitive && !named)) return {Action::kKeep, stored, ""};
+  }
+  for (const size_t i : reached) matched_.insert(i);
+  return decide_stored(rule, config_, path, stored);
+}
+
+Decision QuantPlan::merged_target(std::span<const std::string> parts, const QuantScheme& stored, Role role) {
+  std::vector<std::string> ignored, others;
+  std::string ignoring;
+  std::optional<Decision> common;
+  std::string first;
+  for (const std::string& part : parts) {
+    const std::vector<std::string> aliases = fused_aliases(part);
+    std::vector<size_t> reached;
+    const std::optional<Deciding> best = deciding_rule(config_, scope_, part, aliases, &reached);
+    const bool is_ignored = best && config_.rules[best->index].kind == Kind::kIgnore;
+    (is_ignored ? ignored : others).push_back(part);
+    if (is_ignored) ignoring = config_.rules[best->index].source;
+  }
+  if (!ignored.empty() && !others.empty()) {
+    throw usage_error(kWhere + ": " + ignoring,
+                      "only a part of one fused layer is ignored: " + join(ignored) + ", but not " + join(others),
+                      "all of its parts, or none");
+  }
+  for (const std::string& part : parts) {
+    Decision decision = target(part, stored, role, fused_aliases(part));
+    if (!common) {
+      common = std::move(decision);
+      first = part;
+    } else if (decision.action != common->action || !(decision.target == common->target)) {
+      throw usage_error(kWhere,
+                        "the parts of one fused layer get different schemes: " + first + " becomes " +
+                            common->target.text() + ", " + part + " becomes " + decision.target.text(),
+                        "one scheme for all of its parts");
+    }
+  }
+  return common.value_or(Decision{Action::kKeep, stored, ""});
+}
+
+std::vector<std::string> QuantPlan::unmatched() const {
+  std::vector<std::string> out;
+  for (size_t i = 0; i < config_.rules.size(); ++i) {
+    const QuantRule& rule = config_.rules[i];
+    // The default of a map may have nothing left to do; a component left as it is needs no quantizable weight.
+    const bool may_be_idle = rule.path == kDefaultPath || (rule.is_component && rule.kind != Kind::kScheme);
+    if (!matched_.contains(i) && !may_be_idle) out.push_back(rule.source);
+  }
+  return out;
+}
+
+void QuantPlan::require_all_matched(bool allow_unmatched) const {
+  std::set<std::string> names(seen_.begin(), seen_.end());
+  for (const std::string& path : seen_) {
+    for (const std::string_view segment : path_segments(path)) names.emplace(segment);
+  }
+  const std::vector<std::string> known(names.begin(), names.end());
+  std::string text, near;
+  for (const std::string& source : unmatched()) {
+    text += (text.empty() ? "'" : ", '") + source + "'";
+    const size_t colon = source.rfind(": ");
+    const bool ignored = source.starts_with("ignored_layers: ");
+    const std::string pattern = colon == std::string::npos ? source
+                                : ignored                  ? source.substr(colon + 2)
+                                                           : source.substr(0, colon);
+    const std::string name = closest_name(pattern, known);
+    if (!name.empty()) near += (near.empty() ? "" : ", ") + name;
+  }
+  if (text.empty()) return;
+  const std::string what = text + " matched no weight that it may change";
+  if (allow_unmatched) {
+    log_warning(kWhere + ": " + what + (near.empty() ? "" : " (did you mean " + near + "?)"));
+    return;
+  }
+  throw usage_error(kWhere, what,
+                    near.empty() ? "paths such as " + (seen_.empty() ? "those of the plan" : *seen_.begin())
+                                 : "did you mean " + near + "?");
+}
+
+}  // namespace omni
