@@ -2,7 +2,7 @@
 # anonymous namespaces behind a table of functions, so that no inline function of theirs is linked into baseline code.
 set(AVX2_FLAGS -mavx2 -mfma -mf16c)
 set(AVX512_FLAGS ${AVX2_FLAGS} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
-    -Wno-maybe-uninitialized)  # GCC 12 warns of its own _mm512_undefined_*
+    -Wno-uninitialized -Wno-maybe-uninitialized)  # GCC 12 warns of its own _mm512_undefined_*
 function(omni_isa pattern)
   file(GLOB files CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/cpu/${pattern})
   if(files)
