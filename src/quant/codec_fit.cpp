@@ -16,7 +16,8 @@ struct NF4Bins {
       const float low = -1.0f + 2.0f * static_cast<float>(bin) / kBins;
       const auto i = static_cast<size_t>(bin);
       base[i] = f32_to_nf4(low);
-      boundary[i] = base[i] == 15 ? 2.0f : (kNF4Values[base[i]] + kNF4Values[base[i] + 1u]) / 2;
+      boundary[i] =
+          base[i] == 15 ? std::numeric_limits<float>::infinity() : (kNF4Values[base[i]] + kNF4Values[base[i] + 1u]) / 2;
     }
   }
 };
