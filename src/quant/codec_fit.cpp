@@ -128,14 +128,6 @@ GroupFit least_squares(const FitSums& sums, size_t count, GroupFit at, MinimumSi
 
 }  // namespace
 
-float E2M1Grid::nearest(float t) const {
-  const float size = std::fabs(t);
-  float value = round_even(size * 2) / 2;        // steps of 0.5 up to 2
-  if (size > 2) value = round_even(size);        // of 1 up to 4
-  if (size > 4) value = size > 5 ? 6.0f : 4.0f;  // of 2 up to 6; halfway goes to 4, the even one
-  return std::copysign(value, t);
-}
-
 uint8_t E2M1Grid::bits(float t) const {
   constexpr std::array<uint8_t, 13> kByHalves = {0, 1, 2, 3, 4, 0, 5, 0, 6, 0, 0, 0, 7};
   const float value = nearest(t);
