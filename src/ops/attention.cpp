@@ -7,7 +7,8 @@ namespace omni::ops {
 
 void qkv(Exec& exec, const QkvArgs& args) {
   assert(args.x != nullptr && is_float_operand(*args.x));
-  assert(args.heads > 0 && args.head_dim > 0 && (args.cos == nullptr) == (args.sin == nullptr));
+  assert(args.heads > 0 && args.head_dim > 0 && args.head_dim <= 512);
+  assert((args.cos == nullptr) == (args.sin == nullptr));
   assert(args.cos == nullptr || args.head_dim % 2 == 0);
   int64_t parts = 0;
   for (const Tensor* out : {args.q, args.k, args.v}) {

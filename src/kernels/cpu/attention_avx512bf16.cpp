@@ -1,0 +1,117 @@
+#include "kernels/cpu/simd_avx512.h"
+// The vector type comes first.
+#include "kernels/cpu/attention_table.h"
+
+namespace omni::cpu {
+namespace {
+
+// A step is a pair of bf16, multiplied and summed into f32 by vdpbf16ps. 24 sums, 4 columns and a value take 29 of 32
+// registers.
+struct Step {
+  static constexpr int kRows = 6, kVectors = 4;
+  static constexpr int64_t kValues = 2;
+  using Reg = __m512i;
+  static Reg load(const uint32_t* p) { return _mm512_loadu_si512(p); }
+  static Reg broadcast(const uint32_t* p) { return _mm512_set1_epi32(static_cast<int>(*p)); }
+  static V multiply_add(Reg a, Reg b, V c) {
+    return {_mm512_dpbf16_ps(c.v, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b))};
+  }
+  // Degree 4 (5e-5) is enough: weights are rounded to bf16 (4e-3).
+  static V exp2(V x) {
+    const V n = x.round(), f = x - n;
+    V p = V::set(9.618129108e-3f);
+    p = V::fma(p, f, V::set(5.550410866e-2f));
+    p = V::fma(p, f, V::set(2.402265070e-1f));
+    p = V::fma(p, f, V::set(6.931471806e-1f));
+    return V::fma(p, f, V::set(1.0f)).times_two_to(n);
+  }
+  static const uint32_t* weights(const AttentionBuffers& b) { return b.weights; }
+  static void store_weights(V p, const AttentionBuffers& b, int64_t query, int64_t key) {
+    const __m256i bits = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(p.v));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(b.weights + (query * kKeyBlock + key) / kValues), bits);
+  }
+  static const uint32_t* queries(const AttentionUnit& u) {
+    return static_cast<const uint32_t*>(u.q) + u.begin * u.shape.d / kValues;
+  }
+};
+
+}  // namespace
+}  // namespace omni::cpu
+
+#include "kernels/cpu/attention_inl.h"
+
+namespace omni::cpu {
+namespace {
+
+// 16 rows of 16 pairs, transposed: four rounds of swapping ever larger blocks.
+void transpose(__m512i r[16]) {
+  __m512i t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int i = 0; i < 16; i += 8) {
+    for (int j = 0; j < 4; ++j) {
+      t[i + j] = _mm512_shuffle_i32x4(r[i + j], r[i + j + 4], 0x88);
+      t[i + j + 4] = _mm512_shuffle_i32x4(r[i + j], r[i + j + 4], 0xdd);
+    }
+  }
+  for (int j = 0; j < 8; ++j) {
+    r[j] = _mm512_shuffle_i32x4(t[j], t[j + 8], 0x88);
+    r[j + 8] = _mm512_shuffle_i32x4(t[j], t[j + 8], 0xdd);
+  }
+}
+
+void pack_k(const AttentionPack& job) {
+  const AttentionShape& s = job.shape;
+  const int64_t steps = s.d / 2;
+  const auto* k = static_cast<const uint32_t*>(job.k);
+  uint32_t* out = job.packed_k + job.begin * steps;
+  for (int64_t column = 0; column < kPanel; column += 16) {
+    for (int64_t step = 0; step < steps; step += 16) {
+      const int64_t n = steps - step < 16 ? steps - step : 16;
+      __m512i block[16];
+      for (int64_t i = 0; i < 16; ++i) {
+        const int64_t key = job.begin + column + i;
+        block[i] = key < s.keys ? _mm512_maskz_loadu_epi32(V::low(n), k + key * steps + step) : _mm512_setzero_si512();
+      }
+      transpose(block);
+      for (int64_t i = 0; i < n; ++i) _mm512_storeu_si512(out + (step + i) * kPanel + column, block[i]);
+    }
+  }
+}
+
+// Two rows of values become one row of pairs.
+void pack_v(const AttentionPack& job) {
+  const AttentionShape& s = job.shape;
+  const auto* v = static_cast<const uint16_t*>(job.v);
+  for (int64_t key = job.begin; key < job.begin + kPanel; key += 2) {
+    for (int64_t c = 0; c < s.padded_d; c += 16) {
+      const int64_t left = s.d - c, n = left < 0 ? 0 : left < 16 ? left : 16;
+      const auto row = [&](int64_t at) {
+        const __mmask16 mask = at < s.keys ? V::low(n) : __mmask16{0};
+        return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, v + at * s.d + (n > 0 ? c : 0)));
+      };
+      const __m512i pairs = _mm512_or_si512(row(key), _mm512_slli_epi32(row(key + 1), 16));
+      uint32_t* out = job.packed_v + (c / kPanel * (s.padded_keys / 2) + key / 2) * kPanel + c % kPanel;
+      _mm512_storeu_si512(out, pairs);
+    }
+  }
+}
+
+void pack(const AttentionPack& job) {
+  pack_k(job);
+  pack_v(job);
+}
+
+}  // namespace
+
+const AttentionTable kAttentionAvx512Bf16 = {kPanel, Step::kValues, pack, run_unit};
+
+}  // namespace omni::cpu

@@ -1,0 +1,9 @@
+#include "kernels/cpu/simd_avx2.h"
+// The vector type comes first.
+#include "kernels/cpu/qkv_inl.h"
+
+namespace omni::cpu {
+
+const QkvTable kQkvAvx2 = {qkv_head};
+
+}  // namespace omni::cpu

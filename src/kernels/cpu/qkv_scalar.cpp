@@ -1,0 +1,9 @@
+#include "kernels/cpu/simd_scalar.h"
+// The vector type comes first.
+#include "kernels/cpu/qkv_inl.h"
+
+namespace omni::cpu {
+
+const QkvTable kQkvScalar = {qkv_head};
+
+}  // namespace omni::cpu
