@@ -78,8 +78,10 @@ class ComponentMap {
     if (!above.empty() || key == "default" || known.empty() || std::ranges::count(known, component) > 0) return;
     if (key.find_first_of("*:") != std::string::npos) return;
     const std::string near = closest_name(component, known);
-    throw usage_error(where + ": " + key, "'" + component + "' is no component of this pipeline",
-                      (near.empty() ? "" : "did you mean " + near + "? one of ") + join(known) + ", default");
+    throw usage_error(
+        where + ": " + key,
+        "'" + component + "' is no component of this pipeline" + (near.empty() ? "" : ": did you mean " + near + "?"),
+        "one of " + join(known) + ", default");
   }
 
   void read_value(const json& value, const std::string& path, const std::string& where) {

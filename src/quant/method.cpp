@@ -95,9 +95,9 @@ std::string join(const std::vector<std::string>& names) {
 [[noreturn]] void unknown_method(const std::string& text, const std::string& where) {
   const std::vector<std::string> known = known_method_names();
   const std::string near = closest_name(text, known);
-  const std::string hint = near.empty() ? "" : "did you mean " + near + "? known: ";
-  throw usage_error(where, "'" + text + "' is no known method or scheme",
-                    hint + join(known) + ", or a scheme such as int4/g128/asym");
+  const std::string hint = near.empty() ? "" : ": did you mean " + near + "?";
+  throw usage_error(where, "'" + text + "' is no known method or scheme" + hint,
+                    "one of " + join(known) + ", or a scheme such as int4/g128/asym");
 }
 
 // What can be made from float weights without calibration data.

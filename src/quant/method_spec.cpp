@@ -146,8 +146,10 @@ void check_keys(const json& spec, const std::string& method, const std::string& 
     if (std::ranges::count(known, key) > 0) continue;
     if (spec.contains("method")) {
       const std::string near = closest_name(key, known);
-      throw usage_error(where + ": " + key, "is no parameter of " + method + " (value " + json_text(value) + ")",
-                        (near.empty() ? "one of " : "did you mean " + near + "? one of ") + join(known));
+      throw usage_error(where + ": " + key,
+                        "is no parameter of " + method + " (value " + json_text(value) + ")" +
+                            (near.empty() ? "" : ": did you mean " + near + "?"),
+                        "one of " + join(known));
     }
     config.notes.push_back(where + ": the key " + key + " = " + json_text(value) + " has no effect here");
   }

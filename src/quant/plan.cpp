@@ -185,8 +185,10 @@ QuantPlan::QuantPlan(QuantConfig config, PipelineScope scope) : config_(std::mov
     const bool names_one = rule.is_component || rule.path.find('.') != std::string::npos;
     if (!names_one || is_wild(component) || std::ranges::count(scope_.components, component) > 0) continue;
     const std::string near = closest_name(component, scope_.components);
-    throw usage_error(kWhere + ": " + rule.source, "'" + component + "' is no component of this pipeline",
-                      (near.empty() ? "one of " : "did you mean " + near + "? one of ") + join(scope_.components));
+    throw usage_error(
+        kWhere + ": " + rule.source,
+        "'" + component + "' is no component of this pipeline" + (near.empty() ? "" : ": did you mean " + near + "?"),
+        "one of " + join(scope_.components));
   }
 }
 
@@ -274,14 +276,13 @@ void QuantPlan::require_all_matched(bool allow_unmatched) const {
     if (!name.empty()) near += (near.empty() ? "" : ", ") + name;
   }
   if (text.empty()) return;
-  const std::string what = text + " matched no weight that it may change";
+  const std::string what =
+      text + " matched no weight that it may change" + (near.empty() ? "" : ": did you mean " + near + "?");
   if (allow_unmatched) {
-    log_warning(kWhere + ": " + what + (near.empty() ? "" : " (did you mean " + near + "?)"));
+    log_warning(kWhere + ": " + what);
     return;
   }
-  throw usage_error(kWhere, what,
-                    near.empty() ? "paths such as " + (seen_.empty() ? "those of the plan" : *seen_.begin())
-                                 : "did you mean " + near + "?");
+  throw usage_error(kWhere, what, "paths such as " + (seen_.empty() ? "those of the plan" : *seen_.begin()));
 }
 
 }  // namespace omni
