@@ -1,5 +1,7 @@
 #include "engine/loader.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "pipelines/model_location.h"
 #include "pipelines/text_to_image.h"

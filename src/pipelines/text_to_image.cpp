@@ -180,11 +180,11 @@ void TextToImage::start(Exec& e, PictureJob& job) const {
 void TextToImage::denoise(Exec& e, PictureJob& job) const {
   const auto begin = std::chrono::steady_clock::now();
   const auto i = static_cast<size_t>(job.step);
-  e.tap_step = job.step;
+  e.step = job.step;
   (*transformer_)(e, *job.conditioning, job.step, job.latents, job.velocity);
   euler_step(job.sigmas[i], job.sigmas[i + 1], job.velocity, job.latents);
-  if (e.tap != nullptr) e.tap->record("latents", job.latents);
-  e.tap_step = -1;
+  if (e.tap != nullptr) e.record("latents", job.latents);
+  e.step = -1;
   job.step += 1;
   job.timings.denoise_s += seconds_since(begin);
 }
@@ -231,7 +231,7 @@ bool TextToImage::step(Exec& e, const EventSink& sink) {
     }
   } catch (const Error& error) {
     const Failed failed{job.request, error.what(), error.fault() == Fault::kUsage};
-    e.tap_step = -1;
+    e.step = -1;
     jobs_.pop_front();
     sink(failed);
   }

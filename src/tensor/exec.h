@@ -12,7 +12,8 @@ namespace omni {
 class Tap {
  public:
   virtual ~Tap() = default;
-  virtual void record(std::string_view path, const Tensor& tensor) = 0;
+  // step: the denoise step, or -1 outside of one.
+  virtual void record(std::string_view path, int64_t step, const Tensor& tensor) = 0;
 };
 
 // Where and how things are computed: first argument of everything that computes. One thread at a time.
@@ -22,9 +23,12 @@ struct Exec {
   Scratch scratch;
   DType compute = DType::kBF16;  // dtype of linear inputs and attention operands: kBF16 or kF32
   Tap* tap = nullptr;
-  int64_t tap_step = -1;  // the denoise step that taps are named by
+  int64_t step = -1;   // the denoise step being computed, -1 outside of one; taps are named by it
 
   int threads() const { return pool->threads(); }
+  void record(std::string_view path, const Tensor& tensor) const {
+    if (tap != nullptr) tap->record(path, step, tensor);
+  }
 };
 
 }  // namespace omni

@@ -80,7 +80,7 @@ Tensor ClipTextEncoder::operator()(Exec& e, std::span<const int32_t> ids) const 
     layer.fc2.add_to(e, layer.fc1.then(e, normed2, config_.act, layer.fc2.wants()), nullptr, x);
   }
   const Activation last = ops::layer_norm(e, x, norm_gain_.f32(), norm_shift_.f32(), config_.eps, ActFormat{});
-  if (e.tap != nullptr) e.tap->record(path_ + ".last_hidden_state", last.values);
+  if (e.tap != nullptr) e.record(path_ + ".last_hidden_state", last.values);
 
   // transformers: configs with the historic end id 2 mean the largest id of the prompt.
   auto end = config_.eos == 2 ? std::max_element(ids.begin(), ids.end()) : std::find(ids.begin(), ids.end(), static_cast<int32_t>(config_.eos));
@@ -88,7 +88,7 @@ Tensor ClipTextEncoder::operator()(Exec& e, std::span<const int32_t> ids) const 
   const int64_t row = end - ids.begin();
   Tensor pooled(DType::kF32, Shape{width});
   std::copy_n(last.values.f32() + row * width, width, pooled.f32());
-  if (e.tap != nullptr) e.tap->record(path_ + ".pooler_output", pooled);
+  if (e.tap != nullptr) e.record(path_ + ".pooler_output", pooled);
   return pooled;
 }
 

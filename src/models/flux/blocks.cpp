@@ -68,8 +68,8 @@ void FluxDoubleBlock::operator()(Exec& e, const FluxConfig& c, const FluxStep& s
     p.stream.down.add_to(e, wide, p.mod + 5 * d, p.x);
   }
   if (e.tap != nullptr) {
-    e.tap->record(path + ".txt", parts[0].x);
-    e.tap->record(path + ".img", parts[1].x);
+    e.record(path + ".txt", parts[0].x);
+    e.record(path + ".img", parts[1].x);
   }
 }
 
@@ -120,8 +120,8 @@ void FluxSingleBlock::operator()(Exec& e, const FluxConfig& c, const FluxStep& s
     out.add_to(e, ops::concat(e, attended, mlp, Act::kGeluTanh, out.wants()), mod + 2 * d, x);
   }
   if (e.tap != nullptr) {
-    e.tap->record(path + ".txt", x.row_range(0, step.text_tokens));
-    e.tap->record(path + ".img", x.row_range(step.text_tokens, tokens - step.text_tokens));
+    e.record(path + ".txt", x.row_range(0, step.text_tokens));
+    e.record(path + ".img", x.row_range(step.text_tokens, tokens - step.text_tokens));
   }
 }
 

@@ -106,7 +106,7 @@ FluxConditioning FluxTransformer::prepare(Exec& e, const Tensor& pooled, const T
       ops::add(e, strength, row);
     }
   }
-  if (e.tap != nullptr) e.tap->record(path_ + ".time_text_embed", vec);
+  if (e.tap != nullptr) e.record(path_ + ".time_text_embed", vec);
 
   const auto modulate = [&](const Linear& linear, int64_t column) {
     const Scratch::Mark inner(e.scratch);
@@ -140,7 +140,7 @@ void FluxTransformer::operator()(Exec& e, const FluxConditioning& conditioning, 
   // AdaLayerNormContinuous: scale comes first.
   const float* last = shared.modulation + modulation_columns_ - 2 * d;
   out_.into(e, ops::modulate(e, image, last, last + d, kEps, out_.wants()), velocity);
-  if (e.tap != nullptr) e.tap->record(path_ + ".velocity", velocity);
+  if (e.tap != nullptr) e.record(path_ + ".velocity", velocity);
 }
 
 }  // namespace omni

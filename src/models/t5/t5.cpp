@@ -97,7 +97,7 @@ Tensor T5Encoder::operator()(Exec& e, std::span<const int32_t> ids) const {
   const Activation last = ops::rms_norm(e, x, norm_.f32(), config_.eps, ActFormat{});
   Tensor states(DType::kF32, Shape{n, config_.width});
   std::copy_n(last.values.f32(), n * config_.width, states.f32());
-  if (e.tap != nullptr) e.tap->record(path_ + ".last_hidden_state", states);
+  if (e.tap != nullptr) e.record(path_ + ".last_hidden_state", states);
   return states;
 }
 

@@ -159,7 +159,7 @@ Tensor VaeDecoder::operator()(Exec& e, const Tensor& latents) const {
     if (block.resize) x = net.resized(*block.resize, x, 2);
   }
   const Tensor image = owned(out_(e, net.normed(x, norm_out_, ops::Silu::kYes)), config_.channels);
-  if (e.tap != nullptr) e.tap->record(path_ + ".decoded", image);
+  if (e.tap != nullptr) e.record(path_ + ".decoded", image);
   return image;
 }
 
