@@ -132,7 +132,7 @@ uint8_t E2M1Grid::bits(float t) const {
   constexpr std::array<uint8_t, 13> kByHalves = {0, 1, 2, 3, 4, 0, 5, 0, 6, 0, 0, 0, 7};
   const float value = nearest(t);
   const auto halves = static_cast<size_t>(std::fabs(value) * 2);
-  return static_cast<uint8_t>(kByHalves[halves] | (std::signbit(value) ? 8 : 0));
+  return static_cast<uint8_t>(kByHalves[halves] | (std::signbit(t) ? 8 : 0));
 }
 
 uint8_t NF4Grid::bits(float t) const {

@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <span>
 
@@ -11,43 +12,51 @@
 // Scales that fit a group of values with little squared error: sums over all candidate scales of a small search.
 namespace omni {
 
+// Four floats at once; the compiler's portable vectors. Conditions choose a lane, so that nothing branches.
+using Lanes = float __attribute__((vector_size(16)));
+
+template <class T>  // float or Lanes
+T bounded(T value, float low, float high) {
+  const T lows = T{} + low, highs = T{} + high;
+  value = value < lows ? lows : value;
+  return value > highs ? highs : value;
+}
+
 // The grids that codes lie on: nearest() gives the grid value next to t, bits() its stored code.
 struct IntGrid {
   float low, high;
-  float nearest(float t) const {
-    t = t < low ? low : t;
-    t = t > high ? high : t;
-    return round_even(t);
+  template <class T>
+  T nearest(T t) const {
+    return round_even(bounded(t, low, high));
   }
   uint8_t bits(float t) const { return static_cast<uint8_t>(static_cast<int>(nearest(t))); }
 };
 struct E2M1Grid {
-  // Steps of 0.5 up to 2, of 1 up to 4, of 2 up to 6, added up without branches; halves go to even everywhere.
-  float nearest(float t) const {
-    const float size = std::fabs(t);
-    const float halves = round_even(bounded(size * 2, 4)) / 2;
-    const float ones = round_even(bounded(size - 2, 2));
-    const float twos = round_even(bounded((size - 4) / 2, 1)) * 2;
-    return std::copysign(halves + ones + twos, t);
+  // Steps of 0.5 up to 2, of 1 up to 4, of 2 up to 6, added up; halves go to even everywhere.
+  template <class T>
+  T nearest(T t) const {
+    const T size = t < 0 ? -t : t;
+    const T halves = round_even(bounded(size * 2.0f, 0, 4)) * 0.5f;
+    const T ones = round_even(bounded(size - 2.0f, 0, 2));
+    const T twos = round_even(bounded((size - 4.0f) * 0.5f, 0, 1)) * 2.0f;
+    const T value = halves + ones + twos;
+    return t < 0 ? -value : value;
   }
   uint8_t bits(float t) const;
-
- private:
-  static float bounded(float value, float high) {
-    value = value < 0 ? 0 : value;
-    return value > high ? high : value;
-  }
 };
 struct E4M3Grid {
   float nearest(float t) const { return code_values(DType::kF8E4M3)[quick_f8e4m3(t)]; }
+  Lanes nearest(Lanes t) const { return Lanes{nearest(t[0]), nearest(t[1]), nearest(t[2]), nearest(t[3])}; }
   uint8_t bits(float t) const { return quick_f8e4m3(t); }
 };
 struct E5M2Grid {
   float nearest(float t) const { return f8e5m2_to_f32(f32_to_f8e5m2(t)); }
+  Lanes nearest(Lanes t) const { return Lanes{nearest(t[0]), nearest(t[1]), nearest(t[2]), nearest(t[3])}; }
   uint8_t bits(float t) const { return f32_to_f8e5m2(t); }
 };
 struct NF4Grid {
   float nearest(float t) const { return kNF4Values[bits(t)]; }
+  Lanes nearest(Lanes t) const { return Lanes{nearest(t[0]), nearest(t[1]), nearest(t[2]), nearest(t[3])}; }
   uint8_t bits(float t) const;
 };
 
@@ -77,38 +86,29 @@ inline bool usable_scale(float scale) {
 
 template <class Grid>
 FitSums fit_sums(const Grid& grid, std::span<const float> x, float scale, float minimum) {
-  constexpr size_t kLanes = 8;
-  float wrong[kLanes] = {}, q_sum[kLanes] = {}, qq[kLanes] = {}, t_sum[kLanes] = {}, tq[kLanes] = {};
+  constexpr size_t kLanes = sizeof(Lanes) / sizeof(float);
+  Lanes wrong{}, q_sum{}, qq{}, t_sum{}, tq{};
   const float inverse = 1.0f / scale;
+  const auto add = [&](Lanes t, Lanes q) {
+    wrong += (t - q) * (t - q);
+    q_sum += q;
+    qq += q * q;
+    t_sum += t;
+    tq += t * q;
+  };
   const size_t whole = x.size() / kLanes * kLanes;
-  for (size_t begin = 0; begin < whole; begin += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      const float t = (x[begin + lane] + minimum) * inverse;
-      const float q = grid.nearest(t);
-      wrong[lane] += (t - q) * (t - q);
-      q_sum[lane] += q;
-      qq[lane] += q * q;
-      t_sum[lane] += t;
-      tq[lane] += t * q;
-    }
-  }
-  FitSums sums;
-  for (size_t lane = 0; lane < kLanes; ++lane) {
-    sums.wrong += wrong[lane];
-    sums.q += q_sum[lane];
-    sums.qq += qq[lane];
-    sums.t += t_sum[lane];
-    sums.tq += tq[lane];
+  for (size_t i = 0; i < whole; i += kLanes) {
+    Lanes values;
+    std::memcpy(&values, x.data() + i, sizeof(values));
+    const Lanes t = (values + minimum) * inverse;
+    add(t, grid.nearest(t));
   }
   for (size_t i = whole; i < x.size(); ++i) {
-    const float t = (x[i] + minimum) * inverse, q = grid.nearest(t);
-    sums.wrong += (t - q) * (t - q);
-    sums.q += q;
-    sums.qq += q * q;
-    sums.t += t;
-    sums.tq += t * q;
+    const float t = (x[i] + minimum) * inverse;
+    add(Lanes{t}, Lanes{grid.nearest(t)});  // the other lanes add zeros
   }
-  return sums;
+  const auto sum = [](Lanes v) { return (v[0] + v[1]) + (v[2] + v[3]); };
+  return {.wrong = sum(wrong), .q = sum(q_sum), .qq = sum(qq), .t = sum(t_sum), .tq = sum(tq)};
 }
 
 // How a group is stored: value = q * scale - minimum. squared: the sum of squared errors over the group.

@@ -34,8 +34,9 @@ float round_scale(DType dtype, float value);
 // E4M3 bits, round to nearest even, saturating; equal to f32_to_f8e4m3 for every finite value, and quick.
 uint8_t quick_f8e4m3(float value);
 
-// Round half to even for |value| < 2^22, without a library call.
-inline float round_even(float value) {
+// Round half to even for |value| < 2^22, without a library call. T: float or a vector of them.
+template <class T>
+T round_even(T value) {
   constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23
   return (value + kMagic) - kMagic;
 }
