@@ -44,7 +44,7 @@ struct V {
   V abs() const { return {_mm512_abs_ps(v)}; }
   V sign_of(V x) const {  // |*this| with the sign of x
     return {_mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(v), _mm512_castps_si512(x.v),
-                                                          _mm512_set1_epi32(INT32_MIN), 0xac))};
+                                                          _mm512_set1_epi32(INT32_MIN), 0xd8))};
   }
   V swap_pairs() const { return {_mm512_permute_ps(v, 0xb1)}; }
   V negate_even() const { return {_mm512_mask_sub_ps(v, 0x5555, _mm512_setzero_ps(), v)}; }

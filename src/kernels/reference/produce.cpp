@@ -33,7 +33,8 @@ double activate(Act act, double x) {
     case Act::kNone:
       return x;
     case Act::kGeluTanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 * std::numbers::inv_pi) * (x + 0.044715 * x * x * x)));
+      // x / 2 (1 + tanh u) = x sigmoid(2 u), which keeps its digits where tanh u is near -1.
+      return x * sigmoid(2 * std::sqrt(2 * std::numbers::inv_pi) * (x + 0.044715 * x * x * x));
     case Act::kGeluErf:
       return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
     case Act::kQuickGelu:
