@@ -7,6 +7,11 @@
 #include "support/support.h"
 
 namespace omni {
+
+static void PrintTo(const LinearKernel* kernel, std::ostream* out) {
+  *out << kernel->name();
+}
+
 namespace {
 
 using testing::compare;

@@ -51,6 +51,21 @@ TEST(LinearSplit, FewPanelsAreSharedByCuttingRows) {
   EXPECT_EQ(expanding.tiles_per_block, 4) << "an expansion is paid by at least 4 tiles";
 }
 
+TEST(LinearSplit, BlocksOfLongRowsAreLowerUnlessPanelsAreExpanded) {
+  const auto tiles = [](int64_t row_bytes, bool expands) {
+    return choose_split({.width = 4608,
+                         .columns = 3072,
+                         .row_bytes = row_bytes,
+                         .max_rows = 12,
+                         .threads = 2,
+                         .expands = expands})
+        .tiles_per_block;
+  };
+  EXPECT_EQ(tiles(512, false), 24);
+  EXPECT_EQ(tiles(6144, false), 12);
+  EXPECT_EQ(tiles(6144, true), 24);
+}
+
 TEST(LinearSplit, NothingToDoIsNoBlocks) {
   EXPECT_EQ(choose_split({.width = 0, .columns = 32, .max_rows = 12, .threads = 2}).blocks, 0);
 }

@@ -8,8 +8,10 @@
 namespace omni::cpu {
 namespace {
 
-constexpr int64_t kTilesPerBlock = 24;     // 288 rows: a block of A (32 bytes x 32 steps a row) stays in the L2 cache
-constexpr int64_t kUnitsPerThread = 4;     // enough to even out threads that are interrupted
+constexpr int64_t kTilesPerBlock = 24;  // 288 rows: a block of A (32 bytes x 32 steps a row) stays in the L2 cache
+constexpr int64_t kUnitsPerThread = 4;  // enough to even out threads that are interrupted
+constexpr int64_t kCachedRowBytes = 512 << 10;
+constexpr int64_t kTilesForPanel = 12;     // least tiles that pay for fetching a panel
 constexpr int64_t kTilesForExpansion = 4;  // least tiles that pay for an expansion
 
 // Steps [first_step, first_step + steps) of k, as runs of A.
@@ -141,7 +143,10 @@ GemmSplit choose_split(const GemmShape& shape) {
   split.panels = (shape.columns + kPanelColumns - 1) / kPanelColumns;
   if (split.tiles == 0 || split.panels == 0) return split;
   const int64_t least = shape.expands ? kTilesForExpansion : 1;
-  int64_t blocks = (split.tiles + kTilesPerBlock - 1) / kTilesPerBlock;
+  int64_t most = kTilesPerBlock;
+  if (!shape.expands && shape.row_bytes > 0)
+    most = std::clamp(kCachedRowBytes / (shape.row_bytes * shape.max_rows), kTilesForPanel, kTilesPerBlock);
+  int64_t blocks = (split.tiles + most - 1) / most;
   const int64_t wanted = (kUnitsPerThread * shape.threads + split.panels - 1) / split.panels;
   if (shape.threads > 1) blocks = std::max(blocks, std::min(wanted, split.tiles / least));
   split.tiles_per_block = (split.tiles + blocks - 1) / blocks;
@@ -157,6 +162,7 @@ void gemm(Exec& exec, const Gemm& job) {
   plan.split = choose_split({.lines = job.lines,
                              .width = job.width,
                              .columns = job.columns,
+                             .row_bytes = job.row_stride,
                              .max_rows = job.table->max_rows,
                              .threads = exec.threads(),
                              .expands = expands});

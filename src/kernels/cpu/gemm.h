@@ -36,6 +36,7 @@ struct GemmSplit {
 };
 struct GemmShape {
   int64_t lines = 1, width = 0, columns = 0;
+  int64_t row_bytes = 0;  // of A that a row adds; a block of long rows is kept in the L2 cache by being lower
   int max_rows = 0;
   int threads = 1;
   bool expands = false;  // a panel costs an expansion a block: blocks are kept larger
