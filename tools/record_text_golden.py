@@ -46,7 +46,7 @@ def write_strip_variant():
 
 def main():
     write_strip_variant()
-    strings = STRINGS + ["the House is red", "House", " a House , Houses \u2581House"]
+    strings = STRINGS + ["the House is red", "House", " a House , Houses \u2581House", "House\u200d House\u24b6 House-x"]
     lines = ["{", f' "source": "tokenizers {tokenizers.__version__}, sentencepiece {sentencepiece.__version__}",',
              ' "strings": [', ",\n".join("  " + json.dumps(s) for s in strings) + "],", ' "ids": {']
     blocks = []

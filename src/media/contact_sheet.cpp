@@ -10,7 +10,7 @@ namespace omni {
 namespace {
 
 constexpr int kMargin = 28, kGap = 18, kTextGap = 8;
-constexpr int kMaxRowCaption = 190;
+constexpr int kMaxRowCaption = 190, kLineHeight = 19;
 constexpr TextStyle kTitle{.height = 25, .colour = {0x1c, 0x1c, 0x22}};
 constexpr TextStyle kHeading{.height = 20, .colour = {0x1c, 0x1c, 0x22}};
 constexpr TextStyle kCaption{.height = 15, .colour = {0x4a, 0x4a, 0x52}};
@@ -126,11 +126,11 @@ Grid lay_out(const std::vector<SheetRow>& rows, const std::vector<std::vector<Im
 void draw_row(Image& sheet, const Grid& grid, int index, const SheetRow& row, const std::vector<Image>& images) {
   const int top = grid.top_of(index);
   const auto lines = wrapped(row.caption, grid.row_caption,
-                             static_cast<size_t>(std::max(1, grid.cell_height / kCaption.height)), kCaption);
-  int line_top = top + (grid.cell_height - static_cast<int>(lines.size()) * kCaption.height) / 2;
+                             static_cast<size_t>(std::max(1, grid.cell_height / kLineHeight)), kCaption);
+  int line_top = top + (grid.cell_height - static_cast<int>(lines.size()) * kLineHeight) / 2;
   for (const std::string& line : lines) {
     draw_text(sheet, kMargin, line_top, line, kCaption);
-    line_top += kCaption.height;
+    line_top += kLineHeight;
   }
   for (size_t c = 0; c < images.size(); ++c) {
     const int left = grid.left_of(static_cast<int>(c));

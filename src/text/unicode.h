@@ -19,7 +19,7 @@ CodePoint last_code_point(std::string_view text);   // of a text that is not emp
 void append_utf8(std::string& text, char32_t code_point);
 
 bool is_white_space(char32_t code_point);  // the White_Space property
-bool is_word(char32_t code_point);         // letters, marks, decimal digits and connectors
+bool is_word(char32_t code_point);         // letters, marks, digits, connectors, joiners: \w of Unicode
 // Bytes of white space that text begins or ends with.
 size_t space_bytes_at_start(std::string_view text);
 size_t space_bytes_at_end(std::string_view text);
