@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "base/error.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/linear.h"
 #include "quant/codec.h"
@@ -31,6 +32,18 @@ std::vector<Subject> subjects() {
   for (const Preset& preset : presets()) out.push_back({std::string(preset.name), preset.scheme, DType::kNone});
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16})
     out.push_back({std::string(dtype_name(dtype)), {}, dtype});
+  // What checkpoints hold beyond the presets.
+  const Group channel{1, 0}, tensor{0, 0};
+  QuantScheme scheme{.codes = DType::kF8E4M3, .scale = {DType::kF32, {128, 128}}};
+  out.push_back({"fp8 in blocks of 128 x 128", scheme});
+  scheme = {.codes = DType::kI4, .scale = {DType::kBF16, channel}};
+  out.push_back({"int4 a channel, bf16 scales", scheme});
+  scheme = {.codes = DType::kI4, .scale = {DType::kF32, {1, 32}}, .act = ActQuant::kPerToken, .act_codes = DType::kI8};
+  out.push_back({"int4 with int8 inputs", scheme});
+  scheme = {.codes = DType::kI8, .scale = {DType::kF32, tensor}, .act = ActQuant::kPerTensor, .act_codes = DType::kI8};
+  out.push_back({"int8 a tensor", scheme});
+  scheme = {.codes = DType::kU4, .scale = {DType::kF32, channel}, .zero = Zero::kPoint};
+  out.push_back({"uint4 a channel with zero points", scheme});
   return out;
 }
 
@@ -42,7 +55,7 @@ std::vector<int64_t> depths(const Subject& subject) {
   const int64_t smallest = smallest_k(subject.scheme);
   std::set<int64_t> out = {smallest, 256, 1280};
   if (!subject.scheme.quantized()) out.insert({1, 77, 519});
-  if (subject.scheme.act != ActQuant::kNone) out.insert({6, 77});
+  if (subject.scheme.act != ActQuant::kNone && subject.scheme.scale.group.cols == 0) out.insert({6, 77});
   return {out.begin(), out.end()};
 }
 
@@ -164,6 +177,25 @@ TEST_P(LinearSweep, AgreesWithTheCodecWithinTheRoundingOfItsFormat) {
   }
   if (cells_ == 0) GTEST_SKIP() << GetParam()->name() << " supports nothing at this level";
   std::cout << cells_ << " cells; worst: " << worst.where << "\n";
+}
+
+TEST_P(LinearSweep, StaticInputScalesComeFromTheWeight) {
+  Subject subject{"int8 static", find_preset("int8")->scheme, DType::kNone};
+  Weight canonical = encode(random_tensor(Shape{40, 256}, 3, 0.05f), subject.scheme, subject.name, &pool_);
+  subject.scheme.act = canonical.scheme.act = ActQuant::kStatic;
+  const LinearProblem problem{subject.scheme, DType::kNone, 40, 256, DType::kBF16, Device{}};
+  const LinearKernel& kernel = *GetParam();
+  if (!kernel.supports(problem).ok) GTEST_SKIP();
+  canonical.input_scale = Tensor(DType::kF32, Shape{1});
+  canonical.input_scale.f32()[0] = 0.03f;
+  const Weight packed = kernel.pack(exec_, canonical);
+  EXPECT_EQ(kernel.wants(packed, DType::kBF16).static_scale, 0.03f);
+  Worst worst;
+  sweep(subject, canonical, decode(canonical), DType::kBF16, worst);
+  EXPECT_LE(worst.share, 1.0) << worst.where;
+  if (kernel.is_reference()) return;
+  canonical.input_scale = {};
+  EXPECT_THROW(kernel.pack(exec_, canonical), Error);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, LinearSweep, ::testing::ValuesIn(linear_kernels().begin(), linear_kernels().end()),

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/error.h"
 #include "kernels/cpu/panel_codes.h"
 #include "tensor/float_bits.h"
 
@@ -200,6 +201,8 @@ Weight pack_panels(ThreadPool* pool, const Weight& w, Layout layout) {
   const QuantScheme& scheme = w.scheme;
   const int bits = scheme.quantized() ? dtype_info(scheme.codes).bits : 0;
   const int64_t panels = panels_of(w.rows), bytes = one_panel_bytes(layout, bits, w.cols);
+  if (scheme.act == ActQuant::kStatic && w.input_scale.empty())
+    throw Error("input scale", "is missing for static activations", "a weight with an input_scale");
   Weight out;
   out.scheme = scheme;
   out.layout = layout;
