@@ -63,6 +63,7 @@ void ImageFlags::add_to(CLI::App& app) {
   app.add_option("--height", height, "pixels");
   app.add_option("--steps", steps, "denoise steps; the model's own number when not given")->check(CLI::Range(1, 1000));
   app.add_option("--guidance", guidance, "guidance scale (3.5)")->check(CLI::Range(0.0, 1000.0));
+  app.add_option("--max-sequence-length", max_sequence_length, "tokens that the long text encoder reads")->check(CLI::Range(1, 512));
   app.add_option("--seed", seed, "seed of the noise, as torch's CPU generator draws it");
 }
 
@@ -74,6 +75,7 @@ ImageRequest ImageFlags::request(const std::string& prompt) const {
   r.steps = steps;
   if (guidance >= 0) r.guidance = static_cast<float>(guidance);
   r.seed = seed;
+  r.max_sequence_length = max_sequence_length;
   return r;
 }
 

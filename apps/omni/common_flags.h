@@ -22,7 +22,7 @@ struct CommonFlags {
 
 // What to paint; the same flags in generate, verify and bench.
 struct ImageFlags {
-  int width = 0, height = 0, steps = 0;
+  int width = 0, height = 0, steps = 0, max_sequence_length = 0;
   double guidance = -1;
   uint64_t seed = 0;
 

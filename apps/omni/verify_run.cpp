@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "media/quality.h"
+#include "tensor/exec.h"
 #include "terminal.h"
 
 namespace omni::cli {

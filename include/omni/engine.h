@@ -34,6 +34,7 @@ struct ImageRequest {
   std::optional<float> guidance;            // none: 3.5
   uint64_t seed = 0;
   int images = 1;                           // drawn one after the other from the seed's generator
+  int max_sequence_length = 0;              // tokens of the long text encoder; 0: 512, or less if its tokenizer says so
   std::vector<float> noise;                 // start latent [channels, height / 8, width / 8] instead of the seed's
 };
 

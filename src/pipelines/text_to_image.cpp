@@ -112,9 +112,9 @@ TextToImage::TextToImage(const FluxPipelineConfig& config, LoadContext& context,
   }
 }
 
-PromptConditioning TextToImage::encode(Exec& e, const std::string& prompt) const {
+PromptConditioning TextToImage::encode(Exec& e, const std::string& prompt, int max_sequence_length) const {
   const int64_t clip_window = std::min(config_.clip.positions, clip_tokens_->model_max_tokens());
-  const int64_t t5_window = std::min(kMaxTextTokens, t5_tokens_->model_max_tokens());
+  const int64_t t5_window = max_sequence_length > 0 ? max_sequence_length : std::min(kMaxTextTokens, t5_tokens_->model_max_tokens());
   const Encoded clip = clip_tokens_->encode(prompt, clip_window, PadTo::kWindow);
   const Encoded t5 = t5_tokens_->encode(prompt, t5_window, PadTo::kWindow);
   warn_dropped("CLIP", clip.dropped, clip.ids.size());
@@ -136,6 +136,9 @@ void TextToImage::check(ImageRequest& wish) const {
   if (wish.steps == 0) wish.steps = config_.flux.guidance ? 20 : 4;
   if (wish.steps < 1 || wish.steps > kMaxSteps) {
     throw usage_error("steps", "is " + std::to_string(wish.steps), "1 to " + std::to_string(kMaxSteps));
+  }
+  if (wish.max_sequence_length < 0 || wish.max_sequence_length > kMaxTextTokens) {
+    throw usage_error("max_sequence_length", "is " + std::to_string(wish.max_sequence_length), "1 to " + std::to_string(kMaxTextTokens));
   }
   if (!wish.guidance) wish.guidance = 3.5f;
   if (!(*wish.guidance >= 0 && *wish.guidance <= 1000)) throw usage_error("guidance", "is " + std::to_string(*wish.guidance), "0 to 1000");
@@ -159,7 +162,7 @@ void TextToImage::start(Exec& e, PictureJob& job) const {
   const int64_t channels = config_.vae.latent_channels;
   if (!job.conditioning) {
     job.sigmas = config_.solver.sigmas(job.wish.steps, rows * cols);
-    const PromptConditioning prompt = encode(e, job.wish.prompt);
+    const PromptConditioning prompt = encode(e, job.wish.prompt, job.wish.max_sequence_length);
     job.conditioning = transformer_->prepare(e, prompt.pooled, prompt.states, std::span(job.sigmas).first(job.sigmas.size() - 1),
                                              *job.wish.guidance, rows, cols);
     job.noise.emplace(job.wish.seed);

@@ -61,7 +61,7 @@ class TextToImage final : public Pipeline {
   std::vector<std::string> unread() const override { return unread_; }
 
   // The parts, for tests and tools.
-  PromptConditioning encode(Exec& exec, const std::string& prompt) const;
+  PromptConditioning encode(Exec& exec, const std::string& prompt, int max_sequence_length) const;
   Tensor decode(Exec& exec, const Tensor& tokens, int64_t rows, int64_t cols) const;  // [h, w, 3] f32
   const FluxTransformer& transformer() const { return *transformer_; }
   const VaeEncoder& vae_encoder() const { return *vae_encoder_; }

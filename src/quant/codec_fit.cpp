@@ -156,7 +156,7 @@ std::span<const float> symmetric_denominators(DType codes) {
   static constexpr std::array kE2M1 = {6.0f, 6.3f, 6.6f, 7.0f, 5.7f, 5.4f, 5.0f, 4.7f, 4.4f, 4.2f, 4.0f, 3.8f};
   static constexpr std::array kNF4 = {1.0f, 0.97f, 1.03f, 1.06f, 1.09f, 1.13f, 1.17f, 1.22f, 1.28f, 1.35f};
   static constexpr std::array kI8 = {127.0f};
-  static constexpr std::array kE4M3 = {448.0f};
+  static constexpr std::array kE4M3 = {448.0f, 416.0f, 384.0f, 352.0f, 320.0f, 288.0f, 256.0f, 240.0f, 464.0f};
   static constexpr std::array kE5M2 = {57344.0f};
   if (codes == DType::kI4) return kI4;
   if (codes == DType::kI5) return kI5;

@@ -121,6 +121,7 @@ TEST(FluxTinyGolden, EveryTapLatentAndTheImageAgreeInF32) {
                               .height = 64,
                               .steps = 4,
                               .guidance = 3.5f,
+                              .max_sequence_length = 32,
                               .noise = std::vector<float>(noise.f32(), noise.f32() + noise.shape().count())});
   ASSERT_EQ(painted.failure, "");
   const auto expect_near = [&](const std::string& got, const std::string& want) {
@@ -140,6 +141,14 @@ TEST(FluxTinyGolden, EveryTapLatentAndTheImageAgreeInF32) {
     expect_near("step" + std::to_string(step) + ".latents", "latents." + std::to_string(step + 1));
   }
   const Tensor pixels = file->tensor("image_u8");
+  const auto decoded = file->tensor("vae_decode");  // [1, 3, 64, 64]
+  Tensor planar(DType::kF32, decoded.shape());
+  const Tensor& mine = recorder.taps.at("vae.decoded");
+  for (int64_t i = 0; i < 64 * 64; ++i) {
+    for (int64_t c = 0; c < 3; ++c) planar.f32()[c * 64 * 64 + i] = mine.f32()[i * 3 + c];
+  }
+  const auto difference = compare(planar, decoded);
+  EXPECT_LE(difference.over_range, kTolerance) << "vae_decode: " << difference.text();
   const Image want{64, 64, std::vector<uint8_t>(pixels.data<uint8_t>(), pixels.data<uint8_t>() + pixels.shape().count())};
   EXPECT_LE(max_difference(painted.image, want), 1);
 }
