@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/thread_pool.h"
 #include "base/memory.h"
+#include "base/thread_pool.h"
 #include "commands.h"
 #include "common_flags.h"
 #include "terminal.h"
@@ -56,7 +56,12 @@ int run(const Flags& flags) {
   if (flags.common.json) {
     const nlohmann::json document = {
         {"outputs", {{{"test", "image"}, {"seconds", median(total)}, {"seconds_per_step", step}, {"runs", total}}}},
-        {"timings", {{"load_s", engine.load_seconds()}, {"encode_s", median(encode)}, {"denoise_s", median(denoise)}, {"decode_s", median(decode)}, {"total_s", median(total)}}},
+        {"timings",
+         {{"load_s", engine.load_seconds()},
+          {"encode_s", median(encode)},
+          {"denoise_s", median(denoise)},
+          {"decode_s", median(decode)},
+          {"total_s", median(total)}}},
         {"memory", {{"weights_bytes", engine.ledger().packed_bytes()}, {"peak_bytes", peak_resident_bytes()}}},
         {"quantization", quantization_json(options.quantization, engine.ledger())}};
     fmt::print("{}\n", document.dump(2));
@@ -64,10 +69,11 @@ int run(const Flags& flags) {
   }
   TextTable table{.headers = {"test", "seconds", "encode", "denoise", "decode", "s/step", "weights", "peak"},
                   .right = {false, true, true, true, true, true, true, true},
-                  .rows = {{"image", number_text(median(total), 4), number_text(median(encode), 4), number_text(median(denoise), 4),
-                            number_text(median(decode), 4), number_text(step, 5), bytes_text(engine.ledger().packed_bytes()),
-                            bytes_text(peak_resident_bytes())}}};
-  fmt::print("{}median of {}, warm; {}\n", table.text(), flags.repeat, machine_text(ThreadPool(options.threads).threads()));
+                  .rows = {{"image", number_text(median(total), 4), number_text(median(encode), 4),
+                            number_text(median(denoise), 4), number_text(median(decode), 4), number_text(step, 5),
+                            bytes_text(engine.ledger().packed_bytes()), bytes_text(peak_resident_bytes())}}};
+  fmt::print("{}median of {}, warm; {}\n", table.text(), flags.repeat,
+             machine_text(ThreadPool(options.threads).threads()));
   return 0;
 }
 

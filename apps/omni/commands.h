@@ -1,8 +1,8 @@
 #pragma once
 #include <CLI/CLI.hpp>
 
-// One function a command: adds its subcommand and flags to the program; the returned function runs it and gives the exit
-// code (0 done, 1 the job failed or a gate was not met). Errors are thrown as omni::Error and printed by main.
+// One function a command: adds its subcommand and flags to the program; the returned function runs it and gives the
+// exit code (0 done, 1 the job failed or a gate was not met). Errors are thrown as omni::Error and printed by main.
 namespace omni::cli {
 
 using Command = std::function<int()>;

@@ -11,7 +11,8 @@ namespace omni::cli {
 void CommonFlags::add_to(CLI::App& app) {
   app.add_option("MODEL", model, "a diffusers folder, or a bundled model (mini-flux)")->required();
   app.add_option("--quantization", quantization, "a method or scheme: fp8, int8, q4_k, int4/g128, none ...");
-  app.add_option("--quantization-config", quantization_config, "JSON, or @FILE: a component map, rules, a method with parameters");
+  app.add_option("--quantization-config", quantization_config,
+                 "JSON, or @FILE: a component map, rules, a method with parameters");
   app.add_option("--ignored-layers", ignored_layers, "layers that stay as stored: names or patterns, comma-separated");
   app.add_option("--dtype", dtype, "compute type of linear inputs: auto (bf16), bf16, f32");
   app.add_option("--device", device, "auto, cpu");
@@ -26,11 +27,16 @@ void CommonFlags::add_to(CLI::App& app) {
 
 ModelOptions CommonFlags::options() const {
   LogLevel level = LogLevel::kInfo;
-  if (quiet) level = LogLevel::kQuiet;
-  else if (log_level == "debug") level = LogLevel::kDebug;
-  else if (log_level == "warning") level = LogLevel::kWarning;
-  else if (log_level == "error") level = LogLevel::kError;
-  else if (log_level != "info") throw usage_error("--log-level", "is '" + log_level + "'", "debug, info, warning or error");
+  if (quiet)
+    level = LogLevel::kQuiet;
+  else if (log_level == "debug")
+    level = LogLevel::kDebug;
+  else if (log_level == "warning")
+    level = LogLevel::kWarning;
+  else if (log_level == "error")
+    level = LogLevel::kError;
+  else if (log_level != "info")
+    throw usage_error("--log-level", "is '" + log_level + "'", "debug, info, warning or error");
   set_log_level(level);
 
   ModelOptions o;
@@ -40,17 +46,23 @@ ModelOptions CommonFlags::options() const {
   }
   o.quantization = quantization;
   if (!quantization_config.empty()) {
-    o.quantization = quantization_config[0] == '@' ? read_file(quantization_config.substr(1), size_t{1} << 20) : quantization_config;
+    o.quantization =
+        quantization_config[0] == '@' ? read_file(quantization_config.substr(1), size_t{1} << 20) : quantization_config;
   }
   o.ignored_layers = split_list(ignored_layers);
-  if (dtype == "f32" || dtype == "float32") o.compute = ComputeType::kF32;
-  else if (dtype != "auto" && dtype != "bf16" && dtype != "bfloat16") throw usage_error("--dtype", "is '" + dtype + "'", "auto, bf16 or f32");
+  if (dtype == "f32" || dtype == "float32")
+    o.compute = ComputeType::kF32;
+  else if (dtype != "auto" && dtype != "bf16" && dtype != "bfloat16")
+    throw usage_error("--dtype", "is '" + dtype + "'", "auto, bf16 or f32");
   if (device.rfind("cuda", 0) == 0) {
-    throw usage_error("--device", "is '" + device + "', and this build has no CUDA back end", "cpu, or a build with -DOMNI_CUDA=ON");
+    throw usage_error("--device", "is '" + device + "', and this build has no CUDA back end",
+                      "cpu, or a build with -DOMNI_CUDA=ON");
   }
   if (device != "auto" && device != "cpu") throw usage_error("--device", "is '" + device + "'", "auto or cpu");
-  if (load_format == "dummy") o.load_format = LoadFormat::kDummy;
-  else if (load_format != "auto") throw usage_error("--load-format", "is '" + load_format + "'", "auto or dummy");
+  if (load_format == "dummy")
+    o.load_format = LoadFormat::kDummy;
+  else if (load_format != "auto")
+    throw usage_error("--load-format", "is '" + load_format + "'", "auto or dummy");
   if (threads < 0 || threads > 1024) throw usage_error("--threads", "is " + std::to_string(threads), "0 to 1024");
   o.threads = threads;
   o.strict = strict;
@@ -63,7 +75,8 @@ void ImageFlags::add_to(CLI::App& app) {
   app.add_option("--height", height, "pixels");
   app.add_option("--steps", steps, "denoise steps; the model's own number when not given")->check(CLI::Range(1, 1000));
   app.add_option("--guidance", guidance, "guidance scale (3.5)")->check(CLI::Range(0.0, 1000.0));
-  app.add_option("--max-sequence-length", max_sequence_length, "tokens that the long text encoder reads")->check(CLI::Range(1, 512));
+  app.add_option("--max-sequence-length", max_sequence_length, "tokens that the long text encoder reads")
+      ->check(CLI::Range(1, 512));
   app.add_option("--seed", seed, "seed of the noise, as torch's CPU generator draws it");
 }
 
@@ -85,8 +98,10 @@ std::vector<std::string> split_list(const std::string& text) {
   for (const char c : text) {
     if (c == '{' || c == '[') ++depth;
     if (c == '}' || c == ']') --depth;
-    if (c == ',' && depth == 0) parts.emplace_back();
-    else parts.back() += c;
+    if (c == ',' && depth == 0)
+      parts.emplace_back();
+    else
+      parts.back() += c;
   }
   std::erase_if(parts, [](const std::string& part) { return part.empty(); });
   return parts;
@@ -95,12 +110,9 @@ std::vector<std::string> split_list(const std::string& text) {
 nlohmann::json quantization_json(const std::string& wish, const Ledger& ledger) {
   nlohmann::json components = nlohmann::json::object();
   for (const ComponentTotal& t : ledger.totals()) {
-    components[t.component] = {{"weights", t.weights},
-                               {"quantized", t.quantized},
-                               {"kept_sensitive", t.kept_sensitive},
-                               {"fallbacks", t.fallbacks},
-                               {"bytes_stored", t.bytes_stored},
-                               {"bytes_packed", t.bytes_packed}};
+    components[t.component] = {
+        {"weights", t.weights},     {"quantized", t.quantized},       {"kept_sensitive", t.kept_sensitive},
+        {"fallbacks", t.fallbacks}, {"bytes_stored", t.bytes_stored}, {"bytes_packed", t.bytes_packed}};
   }
   return {{"wish", wish.empty() ? nlohmann::json() : nlohmann::json(wish)}, {"components", components}};
 }

@@ -11,7 +11,8 @@ namespace omni::cli {
 
 // Flags that every command on a model takes, with the names and meanings vLLM's users know.
 struct CommonFlags {
-  std::string model, quantization, quantization_config, dtype = "auto", device = "auto", load_format = "auto", log_level = "info";
+  std::string model, quantization, quantization_config, dtype = "auto", device = "auto", load_format = "auto",
+                                                        log_level = "info";
   std::string ignored_layers;
   int threads = 0;
   bool strict = false, allow_unmatched = false, json = false, quiet = false;

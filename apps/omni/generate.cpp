@@ -30,7 +30,8 @@ struct Flags {
 std::string numbered(const std::string& output, int image, int images) {
   if (images == 1 || output == "-") return output;
   const std::filesystem::path path = output;
-  return (path.parent_path() / (path.stem().string() + "-" + std::to_string(image + 1) + path.extension().string())).string();
+  return (path.parent_path() / (path.stem().string() + "-" + std::to_string(image + 1) + path.extension().string()))
+      .string();
 }
 
 // Finds out before a second is spent whether the picture can be written.
@@ -61,7 +62,8 @@ ImageRequest request_of(const Flags& flags) {
   request.images = flags.images;
   if (!flags.noise.empty()) {
     const Tensor noise = read_npy(flags.noise);
-    if (noise.dtype() != DType::kF32) throw Error(flags.noise, "holds " + std::string(dtype_name(noise.dtype())), "f32");
+    if (noise.dtype() != DType::kF32)
+      throw Error(flags.noise, "holds " + std::string(dtype_name(noise.dtype())), "f32");
     request.noise.assign(noise.f32(), noise.f32() + noise.shape().count());
   }
   return request;
@@ -69,7 +71,8 @@ ImageRequest request_of(const Flags& flags) {
 
 int run(const Flags& flags) {
   const ModelOptions options = flags.common.options();
-  if (flags.common.json && flags.output == "-") throw usage_error("--json", "stands beside -o -", "one of the two on stdout");
+  if (flags.common.json && flags.output == "-")
+    throw usage_error("--json", "stands beside -o -", "one of the two on stdout");
   if (flags.prompt.empty()) throw usage_error("--prompt", "is empty", "a text");
   check_output(flags.output, flags.images);
   Engine engine(options);
@@ -93,10 +96,16 @@ int run(const Flags& flags) {
       sum.encode_s += done->timings.encode_s;
       sum.denoise_s += done->timings.denoise_s;
       sum.decode_s += done->timings.decode_s;
-      outputs.push_back({{"path", path}, {"width", done->width}, {"height", done->height}, {"seed", flags.image.seed}, {"image", done->image}});
-      bar.finish(fmt::format("{}: {}x{} in {:.2f} s (load {:.2f}, encode {:.3f}, denoise {:.3f}, decode {:.3f}), weights {}", path, done->width,
-                             done->height, done->timings.encode_s + done->timings.denoise_s + done->timings.decode_s, engine.load_seconds(),
-                             done->timings.encode_s, done->timings.denoise_s, done->timings.decode_s, bytes_text(weights)));
+      outputs.push_back({{"path", path},
+                         {"width", done->width},
+                         {"height", done->height},
+                         {"seed", flags.image.seed},
+                         {"image", done->image}});
+      bar.finish(
+          fmt::format("{}: {}x{} in {:.2f} s (load {:.2f}, encode {:.3f}, denoise {:.3f}, decode {:.3f}), weights {}",
+                      path, done->width, done->height,
+                      done->timings.encode_s + done->timings.denoise_s + done->timings.decode_s, engine.load_seconds(),
+                      done->timings.encode_s, done->timings.denoise_s, done->timings.decode_s, bytes_text(weights)));
     } else if (const auto* failure = std::get_if<Failed>(&event)) {
       failed = *failure;
     }
@@ -107,16 +116,15 @@ int run(const Flags& flags) {
     return failed->usage ? 2 : 1;
   }
   if (flags.common.json) {
-    const nlohmann::json document = {
-        {"outputs", outputs},
-        {"timings",
-         {{"load_s", engine.load_seconds()},
-          {"encode_s", sum.encode_s},
-          {"denoise_s", sum.denoise_s},
-          {"decode_s", sum.decode_s},
-          {"total_s", sum.encode_s + sum.denoise_s + sum.decode_s}}},
-        {"memory", {{"weights_bytes", weights}, {"peak_bytes", peak_resident_bytes()}}},
-        {"quantization", quantization_json(options.quantization, engine.ledger())}};
+    const nlohmann::json document = {{"outputs", outputs},
+                                     {"timings",
+                                      {{"load_s", engine.load_seconds()},
+                                       {"encode_s", sum.encode_s},
+                                       {"denoise_s", sum.denoise_s},
+                                       {"decode_s", sum.decode_s},
+                                       {"total_s", sum.encode_s + sum.denoise_s + sum.decode_s}}},
+                                     {"memory", {{"weights_bytes", weights}, {"peak_bytes", peak_resident_bytes()}}},
+                                     {"quantization", quantization_json(options.quantization, engine.ledger())}};
     fmt::print("{}\n", document.dump(2));
   }
   return 0;
@@ -131,8 +139,10 @@ Command add_generate(CLI::App& app) {
   flags->image.add_to(*sub);
   sub->add_option("--prompt", flags->prompt, "what to paint")->required();
   sub->add_option("-o,--output", flags->output, "FILE.png, .jpg or .webp; - writes PNG to stdout");
-  sub->add_option("--n", flags->images, "pictures, drawn one after the other from the seed")->check(CLI::Range(1, 1000));
-  sub->add_option("--noise", flags->noise, "FILE.npy: the start latent [channels, height / 8, width / 8] instead of the seed's");
+  sub->add_option("--n", flags->images, "pictures, drawn one after the other from the seed")
+      ->check(CLI::Range(1, 1000));
+  sub->add_option("--noise", flags->noise,
+                  "FILE.npy: the start latent [channels, height / 8, width / 8] instead of the seed's");
   sub->add_option("--taps", flags->taps, "DIR: write named intermediate tensors as .npy");
   sub->add_option("--taps-filter", flags->taps_filter, "GLOB: only tensors whose name matches")->needs("--taps");
   return [flags] { return run(*flags); };

@@ -65,14 +65,21 @@ int run(const Flags& flags) {
       const Checkpoint::Entry& entry = *part.checkpoint->find(name);
       const int64_t bytes = storage_bytes(entry.dtype, entry.shape.count());
       total += bytes;
-      table.rows.push_back({prefix + name, std::string(dtype_name(entry.dtype)), entry.shape.text(), bytes_text(bytes)});
+      table.rows.push_back(
+          {prefix + name, std::string(dtype_name(entry.dtype)), entry.shape.text(), bytes_text(bytes)});
       nlohmann::json shape = nlohmann::json::array();
       for (int axis = 0; axis < entry.shape.rank(); ++axis) shape.push_back(entry.shape[axis]);
-      document.push_back({{"name", prefix + name}, {"dtype", dtype_name(entry.dtype)}, {"shape", shape}, {"bytes", bytes}, {"file", entry.file.filename().string()}});
+      document.push_back({{"name", prefix + name},
+                          {"dtype", dtype_name(entry.dtype)},
+                          {"shape", shape},
+                          {"bytes", bytes},
+                          {"file", entry.file.filename().string()}});
     }
   }
-  if (flags.json) fmt::print("{}\n", nlohmann::json{{"path", flags.path}, {"tensors", document}, {"bytes", total}}.dump(2));
-  else fmt::print("{}{} tensors, {}\n", table.text(), table.rows.size(), bytes_text(total));
+  if (flags.json)
+    fmt::print("{}\n", nlohmann::json{{"path", flags.path}, {"tensors", document}, {"bytes", total}}.dump(2));
+  else
+    fmt::print("{}{} tensors, {}\n", table.text(), table.rows.size(), bytes_text(total));
   return 0;
 }
 

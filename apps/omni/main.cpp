@@ -10,7 +10,6 @@
 
 namespace {
 
-
 int report(const char* message, int code) {
   std::fprintf(stderr, "omni: error: %s\n", message);
   return code;

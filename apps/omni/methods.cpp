@@ -38,7 +38,8 @@ int run(const Flags& flags) {
 
 Command add_methods(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* sub = app.add_subcommand("methods", "the quantization schemes whose numerics exist here (3072 x 3072 for the bits)");
+  CLI::App* sub =
+      app.add_subcommand("methods", "the quantization schemes whose numerics exist here (3072 x 3072 for the bits)");
   sub->add_flag("--json", flags->json, "print one JSON document");
   sub->add_flag("--markdown", flags->markdown, "print a table for the docs");
   return [flags] { return run(*flags); };

@@ -51,8 +51,8 @@ std::vector<GroupedRow> grouped(const std::vector<LedgerRow>& rows) {
     const auto same = [&](const GroupedRow& g) {
       if (g.path != next.path) return false;
       if (row.role == Role::kNever) return true;
-      return g.first.rows == row.rows && g.first.cols == row.cols && g.first.stored == row.stored && g.first.target == row.target &&
-             g.first.kernel == row.kernel && g.first.rule == row.rule;
+      return g.first.rows == row.rows && g.first.cols == row.cols && g.first.stored == row.stored &&
+             g.first.target == row.target && g.first.kernel == row.kernel && g.first.rule == row.rule;
     };
     auto it = std::find_if(groups.begin(), groups.end(), same);
     if (it == groups.end()) it = groups.insert(groups.end(), std::move(next));
@@ -64,23 +64,27 @@ std::vector<GroupedRow> grouped(const std::vector<LedgerRow>& rows) {
 }
 
 void print_plan(const LoadedModel& loaded) {
-  TextTable table{.headers = {"weight", "n", "shape", "role", "stored", "target", "kernel", "rule", "stored size", "packed size"},
-                  .right = {false, true, false, false, false, false, false, false, true, true},
-                  .rows = {}};
+  TextTable table{
+      .headers = {"weight", "n", "shape", "role", "stored", "target", "kernel", "rule", "stored size", "packed size"},
+      .right = {false, true, false, false, false, false, false, false, true, true},
+      .rows = {}};
   for (const GroupedRow& g : grouped(loaded.ledger.rows)) {
     const bool never = g.first.role == Role::kNever;
-    table.rows.push_back({g.path, std::to_string(g.count), never ? "" : fmt::format("{} x {}", g.first.rows, g.first.cols),
-                          std::string(role_name(g.first.role)), g.first.stored, g.first.target, g.first.kernel, g.first.rule,
-                          bytes_text(g.bytes_stored), bytes_text(g.bytes_packed)});
+    table.rows.push_back({g.path, std::to_string(g.count),
+                          never ? "" : fmt::format("{} x {}", g.first.rows, g.first.cols),
+                          std::string(role_name(g.first.role)), g.first.stored, g.first.target, g.first.kernel,
+                          g.first.rule, bytes_text(g.bytes_stored), bytes_text(g.bytes_packed)});
   }
   fmt::print("{}\n", table.text());
 
-  TextTable totals{.headers = {"component", "weights", "quantized", "kept (sensitive)", "fallbacks", "stored size", "packed size"},
-                   .right = {false, true, true, true, true, true, true},
-                   .rows = {}};
+  TextTable totals{
+      .headers = {"component", "weights", "quantized", "kept (sensitive)", "fallbacks", "stored size", "packed size"},
+      .right = {false, true, true, true, true, true, true},
+      .rows = {}};
   for (const ComponentTotal& t : loaded.ledger.totals()) {
-    totals.rows.push_back({t.component, std::to_string(t.weights), std::to_string(t.quantized), std::to_string(t.kept_sensitive),
-                           std::to_string(t.fallbacks), bytes_text(t.bytes_stored), bytes_text(t.bytes_packed)});
+    totals.rows.push_back({t.component, std::to_string(t.weights), std::to_string(t.quantized),
+                           std::to_string(t.kept_sensitive), std::to_string(t.fallbacks), bytes_text(t.bytes_stored),
+                           bytes_text(t.bytes_packed)});
   }
   fmt::print("{}\n", totals.text());
   std::vector<std::string> reasons;
@@ -104,8 +108,10 @@ int run(const CommonFlags& flags) {
   exec.pool = &pool;
   exec.compute = options.compute == ComputeType::kF32 ? DType::kF32 : DType::kBF16;
   const LoadedModel loaded = load_model(options, exec, Load::kPlan);
-  if (flags.json) fmt::print("{}\n", plan_json(flags.model, loaded).dump(2));
-  else print_plan(loaded);
+  if (flags.json)
+    fmt::print("{}\n", plan_json(flags.model, loaded).dump(2));
+  else
+    print_plan(loaded);
   return 0;
 }
 

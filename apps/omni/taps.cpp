@@ -9,7 +9,8 @@
 
 namespace omni::cli {
 
-TapWriter::TapWriter(std::filesystem::path folder, std::string filter) : folder_(std::move(folder)), filter_(std::move(filter)) {
+TapWriter::TapWriter(std::filesystem::path folder, std::string filter)
+    : folder_(std::move(folder)), filter_(std::move(filter)) {
   std::error_code error;
   std::filesystem::create_directories(folder_, error);
   if (error) throw Error(folder_.string(), "cannot be made: " + error.message(), "a writable folder");

@@ -6,7 +6,8 @@
 
 namespace omni::cli {
 
-// Writes every tapped tensor whose name matches a glob as DIR/NAME.npy, "step3.transformer.velocity.npy" during denoise steps.
+// Writes every tapped tensor whose name matches a glob as DIR/NAME.npy, "step3.transformer.velocity.npy" during denoise
+// steps.
 class TapWriter final : public Tap {
  public:
   TapWriter(std::filesystem::path folder, std::string filter);  // makes the folder; throws Error

@@ -16,11 +16,14 @@
 namespace omni::cli {
 namespace {
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 // Columns a UTF-8 text takes, one a code point.
 size_t width(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 }  // namespace
@@ -89,7 +92,9 @@ std::string today() {
 ProgressBar::ProgressBar(std::string what, bool quiet)
     : what_(std::move(what)), quiet_(quiet), terminal_(isatty(STDERR_FILENO) == 1), start_(now()) {}
 
-ProgressBar::~ProgressBar() { clear(); }
+ProgressBar::~ProgressBar() {
+  clear();
+}
 
 void ProgressBar::clear() {
   if (drawn_) std::fputs("\r\033[K", stderr);
@@ -103,7 +108,8 @@ void ProgressBar::update(int64_t done, int64_t total) {
   last_ = t;
   const double left = done > 0 ? (t - start_) * static_cast<double>(total - done) / static_cast<double>(done) : 0;
   const auto filled = static_cast<size_t>(24 * done / total);
-  fmt::print(stderr, "\r\033[K{} [{}{}] {}/{}  {:.1f} s left", what_, std::string(filled, '#'), std::string(24 - filled, '.'), done, total, left);
+  fmt::print(stderr, "\r\033[K{} [{}{}] {}/{}  {:.1f} s left", what_, std::string(filled, '#'),
+             std::string(24 - filled, '.'), done, total, left);
   std::fflush(stderr);
   drawn_ = true;
 }

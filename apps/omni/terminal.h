@@ -13,10 +13,10 @@ struct TextTable {
   std::string text() const;
 };
 
-std::string bytes_text(int64_t bytes);                  // "22.6 MB"
-std::string number_text(double value, int decimals);    // "46.8", "inf"
-std::string machine_text(int threads);                  // "AMD EPYC, 2 threads, avx512 + bf16 + vnni"
-std::string today();                                    // "2026-11-24"
+std::string bytes_text(int64_t bytes);                // "22.6 MB"
+std::string number_text(double value, int decimals);  // "46.8", "inf"
+std::string machine_text(int threads);                // "AMD EPYC, 2 threads, avx512 + bf16 + vnni"
+std::string today();                                  // "2026-11-24"
 
 // A bar with the time left on a terminal (stderr), a plain line a finished job when piped, nothing when quiet.
 class ProgressBar {

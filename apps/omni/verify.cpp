@@ -5,8 +5,8 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "base/thread_pool.h"
 #include "base/files.h"
+#include "base/thread_pool.h"
 #include "commands.h"
 #include "common_flags.h"
 #include "pipelines/model_location.h"
@@ -36,11 +36,14 @@ std::vector<Gate> parse_gates(const std::string& text) {
     Gate gate{part.substr(0, equals), 0};
     if (gate.metric != "psnr" && gate.metric != "ssim" && gate.metric != "flip" && gate.metric != "latent") {
       const bool lpips = gate.metric == "lpips";
-      throw usage_error("--gate", "'" + gate.metric + "' " + (lpips ? "needs backbone weights, which this build does not read" : "is no metric"),
+      throw usage_error("--gate",
+                        "'" + gate.metric + "' " +
+                            (lpips ? "needs backbone weights, which this build does not read" : "is no metric"),
                         "psnr, ssim, flip or latent");
     }
     std::istringstream number(equals == std::string::npos ? "" : part.substr(equals + 1));
-    if (!(number >> gate.limit) || !number.eof()) throw usage_error("--gate", "'" + part + "' has no number", "METRIC=NUMBER, as psnr=25");
+    if (!(number >> gate.limit) || !number.eof())
+      throw usage_error("--gate", "'" + part + "' has no number", "METRIC=NUMBER, as psnr=25");
     gates.push_back(gate);
   }
   return gates;
@@ -49,7 +52,8 @@ std::vector<Gate> parse_gates(const std::string& text) {
 std::vector<VerifyCase> read_cases(const Flags& flags) {
   std::vector<std::string> prompts = flags.prompt;
   if (prompts.empty()) {
-    const std::filesystem::path file = flags.prompts.empty() ? find_model(flags.common.model) / "prompts.txt" : std::filesystem::path(flags.prompts);
+    const std::filesystem::path file =
+        flags.prompts.empty() ? find_model(flags.common.model) / "prompts.txt" : std::filesystem::path(flags.prompts);
     std::istringstream lines(read_file(file, size_t{1} << 20));
     for (std::string line; std::getline(lines, line);) {
       while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
@@ -72,10 +76,14 @@ std::vector<std::string> missed(const Verification& v, const std::vector<Gate>& 
     for (size_t i = 1; i < v.arms.size(); ++i) {
       for (size_t k = 0; k < v.cases.size(); ++k) {
         const VerifyScore& s = v.summaries[i].scores[k];
-        const double value = gate.metric == "psnr" ? s.psnr : gate.metric == "ssim" ? s.ssim : gate.metric == "flip" ? s.flip : s.latent;
+        const double value = gate.metric == "psnr"   ? s.psnr
+                             : gate.metric == "ssim" ? s.ssim
+                             : gate.metric == "flip" ? s.flip
+                                                     : s.latent;
         if (at_least ? value >= gate.limit : value <= gate.limit) continue;
-        failures.push_back(fmt::format("{} {} of {} on '{}' seed {} (gate {} {})", gate.metric, number_text(value, at_least && gate.metric == "psnr" ? 2 : 4),
-                                       v.arms[i].name, v.cases[k].prompt, v.cases[k].seed, at_least ? ">=" : "<=", gate.limit));
+        failures.push_back(fmt::format("{} {} of {} on '{}' seed {} (gate {} {})", gate.metric,
+                                       number_text(value, at_least && gate.metric == "psnr" ? 2 : 4), v.arms[i].name,
+                                       v.cases[k].prompt, v.cases[k].seed, at_least ? ">=" : "<=", gate.limit));
       }
     }
   }
@@ -85,10 +93,13 @@ std::vector<std::string> missed(const Verification& v, const std::vector<Gate>& 
 int run(const Flags& flags) {
   ModelOptions options = flags.common.options();
   const std::vector<Gate> gates = parse_gates(flags.gate);
-  if (flags.against != "bf16" && flags.against != "f32") throw usage_error("--against", "is '" + flags.against + "'", "bf16 or f32");
+  if (flags.against != "bf16" && flags.against != "f32")
+    throw usage_error("--against", "is '" + flags.against + "'", "bf16 or f32");
   std::vector<std::string> wishes;
-  if (!flags.common.quantization_config.empty()) wishes.push_back(options.quantization);
-  else wishes = split_list(options.quantization);
+  if (!flags.common.quantization_config.empty())
+    wishes.push_back(options.quantization);
+  else
+    wishes = split_list(options.quantization);
   if (wishes.empty()) throw usage_error("--quantization", "is missing", "the schemes to verify, as int8,fp8,q4_k");
 
   Verification v{.model = flags.common.model,

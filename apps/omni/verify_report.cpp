@@ -17,8 +17,9 @@ struct Row {
 };
 
 const std::vector<std::string>& headers() {
-  static const std::vector<std::string> names = {"run",  "s / picture", "speed-up", "ms / step", "speed-up", "block weights", "all weights", "peak memory",
-                                                 "PSNR min", "mean", "SSIM min", "latent error", "fallbacks"};
+  static const std::vector<std::string> names = {
+      "run",         "s / picture", "speed-up", "ms / step", "speed-up",     "block weights", "all weights",
+      "peak memory", "PSNR min",    "mean",     "SSIM min",  "latent error", "fallbacks"};
   return names;
 }
 
@@ -26,20 +27,21 @@ std::vector<std::string> cells(const Verification& v, size_t i) {
   const VerifyArm& arm = v.arms[i];
   const VerifyArm& base = v.arms[0];
   const double step = arm.step_seconds(v.steps);
-  std::vector<std::string> out = {arm.name,
-                                  number_text(arm.seconds(), 3),
-                                  number_text(base.seconds() / arm.seconds(), 2) + "x",
-                                  number_text(step * 1e3, 2),
-                                  number_text(base.step_seconds(v.steps) / step, 2) + "x",
-                                  arm.quantized == 0 ? "float" : bytes_text(arm.quantized_bytes) + " of " + bytes_text(arm.quantized_before),
-                                  bytes_text(arm.weight_bytes),
-                                  bytes_text(arm.peak_bytes)};
+  std::vector<std::string> out = {
+      arm.name,
+      number_text(arm.seconds(), 3),
+      number_text(base.seconds() / arm.seconds(), 2) + "x",
+      number_text(step * 1e3, 2),
+      number_text(base.step_seconds(v.steps) / step, 2) + "x",
+      arm.quantized == 0 ? "float" : bytes_text(arm.quantized_bytes) + " of " + bytes_text(arm.quantized_before),
+      bytes_text(arm.weight_bytes),
+      bytes_text(arm.peak_bytes)};
   if (i == 0) {
     for (int k = 0; k < 4; ++k) out.emplace_back("-");
   } else {
     const VerifySummary& s = v.summaries[i];
-    for (std::string text : {number_text(s.psnr_min, 1) + " dB", number_text(s.psnr_mean, 1) + " dB", number_text(s.ssim_min, 4),
-                             number_text(s.latent_max, 4)}) {
+    for (std::string text : {number_text(s.psnr_min, 1) + " dB", number_text(s.psnr_mean, 1) + " dB",
+                             number_text(s.ssim_min, 4), number_text(s.latent_max, 4)}) {
       out.push_back(std::move(text));
     }
   }
@@ -49,17 +51,21 @@ std::vector<std::string> cells(const Verification& v, size_t i) {
 
 std::vector<std::string> floor_cells(const Verification& v) {
   std::vector<std::string> out = {"noise floor: " + v.floor_name, "", "", "", "", "", "", ""};
-  for (std::string text : {number_text(v.floor.psnr_min, 1) + " dB", number_text(v.floor.psnr_mean, 1) + " dB", number_text(v.floor.ssim_min, 4),
-                           number_text(v.floor.latent_max, 4)}) {
+  for (std::string text : {number_text(v.floor.psnr_min, 1) + " dB", number_text(v.floor.psnr_mean, 1) + " dB",
+                           number_text(v.floor.ssim_min, 4), number_text(v.floor.latent_max, 4)}) {
     out.push_back(std::move(text));
   }
   out.emplace_back("");
   return out;
 }
 
-std::string case_text(const VerifyCase& c) { return fmt::format("'{}' seed {}", c.prompt, c.seed); }
+std::string case_text(const VerifyCase& c) {
+  return fmt::format("'{}' seed {}", c.prompt, c.seed);
+}
 
-nlohmann::json finite(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(number_text(value, 0)); }
+nlohmann::json finite(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(number_text(value, 0));
+}
 
 nlohmann::json summary_json(const Verification& v, const VerifySummary& s) {
   nlohmann::json prompts = nlohmann::json::array();
@@ -72,8 +78,13 @@ nlohmann::json summary_json(const Verification& v, const VerifySummary& s) {
                        {"latent_error", finite(s.scores[i].latent)},
                        {"worst_step", s.scores[i].worst_step}});
   }
-  return {{"psnr_min", finite(s.psnr_min)}, {"psnr_mean", finite(s.psnr_mean)}, {"psnr_max", finite(s.psnr_max)}, {"ssim_min", s.ssim_min},
-          {"flip_max", s.flip_max},         {"latent_error_max", finite(s.latent_max)}, {"prompts", prompts}};
+  return {{"psnr_min", finite(s.psnr_min)},
+          {"psnr_mean", finite(s.psnr_mean)},
+          {"psnr_max", finite(s.psnr_max)},
+          {"ssim_min", s.ssim_min},
+          {"flip_max", s.flip_max},
+          {"latent_error_max", finite(s.latent_max)},
+          {"prompts", prompts}};
 }
 
 }  // namespace
@@ -83,8 +94,8 @@ std::string verify_table(const Verification& v) {
   table.right[0] = false;
   for (size_t i = 0; i < v.arms.size(); ++i) table.rows.push_back(cells(v, i));
   table.rows.push_back(floor_cells(v));
-  return table.text() + fmt::format("{}, {}x{}, {} steps, {} pictures a run, medians; {}; {}\n", v.model, v.width, v.height, v.steps, v.cases.size(),
-                                    v.machine, v.date);
+  return table.text() + fmt::format("{}, {}x{}, {} steps, {} pictures a run, medians; {}; {}\n", v.model, v.width,
+                                    v.height, v.steps, v.cases.size(), v.machine, v.date);
 }
 
 std::string verify_json(const Verification& v) {
@@ -104,9 +115,14 @@ std::string verify_json(const Verification& v) {
     if (i > 0) entry["quality"] = summary_json(v, v.summaries[i]);
     arms.push_back(std::move(entry));
   }
-  return nlohmann::json{{"model", v.model},   {"machine", v.machine}, {"date", v.date},
-                        {"width", v.width},   {"height", v.height},   {"steps", v.steps},
-                        {"outputs", arms},    {"noise_floor", {{"between", v.floor_name}, {"quality", summary_json(v, v.floor)}}},
+  return nlohmann::json{{"model", v.model},
+                        {"machine", v.machine},
+                        {"date", v.date},
+                        {"width", v.width},
+                        {"height", v.height},
+                        {"steps", v.steps},
+                        {"outputs", arms},
+                        {"noise_floor", {{"between", v.floor_name}, {"quality", summary_json(v, v.floor)}}},
                         {"gates_failed", v.failures}}
       .dump(2);
 }
@@ -114,7 +130,8 @@ std::string verify_json(const Verification& v) {
 std::string verify_html(const Verification& v) {
   using Style = Report::Style;
   Report report{.title = "omni verify: " + v.model,
-                .subtitle = fmt::format("{}x{}, {} steps, {} pictures a run. {}. {}", v.width, v.height, v.steps, v.cases.size(), v.machine, v.date)};
+                .subtitle = fmt::format("{}x{}, {} steps, {} pictures a run. {}. {}", v.width, v.height, v.steps,
+                                        v.cases.size(), v.machine, v.date)};
   Report::Table table{.caption = "Every run against " + v.arms[0].name, .headers = headers()};
   const auto add = [&](const std::vector<std::string>& row) {
     std::vector<Report::Cell> styled;
@@ -133,16 +150,20 @@ std::string verify_html(const Verification& v) {
       if (i > 0) {
         const VerifyScore& s = v.summaries[i].scores[k];
         figure.lines.push_back(fmt::format("PSNR {} dB, SSIM {}", number_text(s.psnr, 1), number_text(s.ssim, 4)));
-        figure.lines.push_back(fmt::format("FLIP {}, latent error {}", number_text(s.flip, 4), number_text(s.latent, 4)));
+        figure.lines.push_back(
+            fmt::format("FLIP {}, latent error {}", number_text(s.flip, 4), number_text(s.latent, 4)));
       }
       section.figures.push_back(std::move(figure));
     }
     report.sections.push_back(std::move(section));
   }
-  report.notes.push_back("Same seed, solver, steps and size in every run; each run is freed before the next one loads. Speed-ups are against " +
-                         v.arms[0].name + ": of a whole picture, and of a denoise step.");
-  report.notes.push_back("Block weights: the weights that the run quantized, packed, of what they are as stored. Noise floor: " + v.floor_name +
-                         ", the difference that arithmetic alone makes.");
+  report.notes.push_back(
+      "Same seed, solver, steps and size in every run; each run is freed before the next one loads. Speed-ups are "
+      "against " +
+      v.arms[0].name + ": of a whole picture, and of a denoise step.");
+  report.notes.push_back(
+      "Block weights: the weights that the run quantized, packed, of what they are as stored. Noise floor: " +
+      v.floor_name + ", the difference that arithmetic alone makes.");
   for (const std::string& failure : v.failures) report.notes.push_back("Gate not met: " + failure);
   return html_report(report);
 }

@@ -17,9 +17,9 @@ struct Verification {
   std::vector<std::string> failures;  // gates that were not met, a line each
 };
 
-std::string verify_table(const Verification& v);          // for a terminal
+std::string verify_table(const Verification& v);  // for a terminal
 std::string verify_json(const Verification& v);
 std::string verify_html(const Verification& v);
-Image verify_sheet(const Verification& v);                // pictures with captions: a row a prompt, a column an arm
+Image verify_sheet(const Verification& v);  // pictures with captions: a row a prompt, a column an arm
 
 }  // namespace omni::cli

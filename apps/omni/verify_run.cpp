@@ -47,12 +47,15 @@ VerifyPicture paint(Engine& engine, const ImageRequest& request) {
     if (const auto* failed = std::get_if<Failed>(&event)) failure = *failed;
   });
   engine.set_tap(nullptr);
-  if (failure) throw Error("'" + request.prompt + "'", failure->message, "", failure->usage ? Fault::kUsage : Fault::kJob);
+  if (failure)
+    throw Error("'" + request.prompt + "'", failure->message, "", failure->usage ? Fault::kUsage : Fault::kJob);
   picture.latents = std::move(tap.steps);
   return picture;
 }
 
-double total(const ImageTimings& t) { return t.encode_s + t.denoise_s + t.decode_s; }
+double total(const ImageTimings& t) {
+  return t.encode_s + t.denoise_s + t.decode_s;
+}
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -73,8 +76,8 @@ double VerifyArm::step_seconds(int steps) const {
   return median(std::move(all));
 }
 
-VerifyArm run_arm(const std::string& name, const ModelOptions& options, const ImageRequest& like, const std::vector<VerifyCase>& cases,
-                  bool quiet) {
+VerifyArm run_arm(const std::string& name, const ModelOptions& options, const ImageRequest& like,
+                  const std::vector<VerifyCase>& cases, bool quiet) {
   VerifyArm arm{.name = name};
   reset_peak_resident();
   Engine engine(options);
@@ -82,7 +85,7 @@ VerifyArm run_arm(const std::string& name, const ModelOptions& options, const Im
   arm.weight_bytes = engine.ledger().packed_bytes();
   for (const LedgerRow& row : engine.ledger().rows) {
     arm.fallbacks += row.fallback ? 1 : 0;
-    if (row.target == row.stored) continue;
+    if (!row.quantized) continue;
     arm.quantized += 1;
     arm.quantized_bytes += row.bytes_packed;
     arm.quantized_before += row.bytes_stored;
@@ -105,7 +108,9 @@ VerifyArm run_arm(const std::string& name, const ModelOptions& options, const Im
 }
 
 VerifyScore score(const VerifyPicture& baseline, const VerifyPicture& test) {
-  VerifyScore s{.psnr = psnr(test.image, baseline.image), .ssim = ssim(test.image, baseline.image), .flip = flip(baseline.image, test.image)};
+  VerifyScore s{.psnr = psnr(test.image, baseline.image),
+                .ssim = ssim(test.image, baseline.image),
+                .flip = flip(baseline.image, test.image)};
   double before = 0, largest = -1;
   for (size_t step = 0; step < std::min(baseline.latents.size(), test.latents.size()); ++step) {
     const double now = relative_distance(test.latents[step], baseline.latents[step]);

@@ -17,25 +17,25 @@ enum class ComputeType : uint8_t { kBF16, kF32 };
 enum class LoadFormat : uint8_t { kCheckpoint, kDummy };
 
 struct ModelOptions {
-  std::string model;                        // folder, or the name of a bundled model ("mini-flux")
-  std::string quantization;                 // a name, a scheme text or JSON; "" = as the checkpoint stores it
+  std::string model;         // folder, or the name of a bundled model ("mini-flux")
+  std::string quantization;  // a name, a scheme text or JSON; "" = as the checkpoint stores it
   std::vector<std::string> ignored_layers;
   ComputeType compute = ComputeType::kBF16;
   LoadFormat load_format = LoadFormat::kCheckpoint;
-  int threads = 0;                          // 0: every CPU this process may use
-  bool strict = false;                      // any fallback is an error
-  bool allow_unmatched = false;             // a rule that matches no weight is a warning
+  int threads = 0;               // 0: every CPU this process may use
+  bool strict = false;           // any fallback is an error
+  bool allow_unmatched = false;  // a rule that matches no weight is a warning
 };
 
 struct ImageRequest {
   std::string prompt;
-  int width = 0, height = 0;                // 0: the model's own size
-  int steps = 0;                            // 0: the model's own number
-  std::optional<float> guidance;            // none: 3.5
+  int width = 0, height = 0;      // 0: the model's own size
+  int steps = 0;                  // 0: the model's own number
+  std::optional<float> guidance;  // none: 3.5
   uint64_t seed = 0;
-  int images = 1;                           // drawn one after the other from the seed's generator
-  int max_sequence_length = 0;              // tokens of the long text encoder; 0: 512, or less if its tokenizer says so
-  std::vector<float> noise;                 // start latent [channels, height / 8, width / 8] instead of the seed's
+  int images = 1;               // drawn one after the other from the seed's generator
+  int max_sequence_length = 0;  // tokens of the long text encoder; 0: 512, or less if its tokenizer says so
+  std::vector<float> noise;     // start latent [channels, height / 8, width / 8] instead of the seed's
 };
 
 struct Progress {
@@ -56,13 +56,14 @@ struct Finished {
 };
 struct Failed {
   uint64_t request = 0;
-  std::string message;                      // WHERE: WHAT (expected ...)
-  bool usage = false;                       // the request was wrong, not the job
+  std::string message;  // WHERE: WHAT (expected ...)
+  bool usage = false;   // the request was wrong, not the job
 };
 using Event = std::variant<Progress, ImageDone, Finished, Failed>;
 using EventSink = std::function<void(const Event&)>;
 
-// Owns one model and the threads that compute it. Used by one thread; throws omni::Error when the model cannot be loaded.
+// Owns one model and the threads that compute it. Used by one thread; throws omni::Error when the model cannot be
+// loaded.
 class Engine {
  public:
   explicit Engine(const ModelOptions& options);
@@ -70,13 +71,13 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  uint64_t submit(ImageRequest request);    // checks nothing; what is wrong with it arrives as Failed
-  bool step(const EventSink& sink);         // one unit of work; false when there is none
-  void run(const EventSink& sink);          // steps until idle
+  uint64_t submit(ImageRequest request);  // checks nothing; what is wrong with it arrives as Failed
+  bool step(const EventSink& sink);       // one unit of work; false when there is none
+  void run(const EventSink& sink);        // steps until idle
 
-  const Ledger& ledger() const;             // what became of every weight
+  const Ledger& ledger() const;  // what became of every weight
   double load_seconds() const;
-  void set_tap(Tap* tap);                   // named intermediate tensors; null: none
+  void set_tap(Tap* tap);  // named intermediate tensors; null: none
 
  private:
   struct State;

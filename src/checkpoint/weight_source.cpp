@@ -101,8 +101,8 @@ Weight WeightSource::weight(std::string_view name, int64_t rows, int64_t cols) {
   return *std::move(weight);
 }
 
-void WeightSource::describe_tensor(std::string_view name, Shape shape) {
-  if (is_dummy()) return;
+DType WeightSource::describe_tensor(std::string_view name, Shape shape) {
+  if (is_dummy()) return DType::kBF16;
   const std::string mapped = map_name(name);
   const Checkpoint::Entry* entry = checkpoint_->find(mapped);
   const std::string wanted = "a float tensor of shape " + shape.text();
@@ -112,6 +112,12 @@ void WeightSource::describe_tensor(std::string_view name, Shape shape) {
     throw Error(where(name), "is of dtype " + std::string(dtype_name(entry->dtype)), "f32, f16 or bf16");
   }
   read_.insert(mapped);
+  return entry->dtype;
+}
+
+Tensor WeightSource::stored_tensor(std::string_view name, Shape shape) {
+  const DType dtype = describe_tensor(name, shape);
+  return cast(tensor(name, shape), dtype);
 }
 
 Tensor WeightSource::tensor(std::string_view name, Shape shape) {

@@ -42,8 +42,11 @@ class WeightSource {
   // A vector or higher tensor as f32 (norm gains, biases, convolutions, embeddings); name with its last part
   // ("norm.weight").
   Tensor tensor(std::string_view name, Shape shape);
-  void describe_tensor(std::string_view name, Shape shape);  // the same checks without reading
-  bool has(std::string_view name) const;                     // a tensor by its full name; false for dummies
+  // The same checks without reading; the dtype it is stored in (bf16 for dummies).
+  DType describe_tensor(std::string_view name, Shape shape);
+  // As tensor(), in the stored dtype: for large tables.
+  Tensor stored_tensor(std::string_view name, Shape shape);
+  bool has(std::string_view name) const;  // a tensor by its full name; false for dummies
 
   std::vector<std::string> unread() const;  // tensors nobody asked for, sorted
   const Encoding* encoding() const { return encoding_; }

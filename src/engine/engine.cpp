@@ -31,15 +31,23 @@ uint64_t Engine::submit(ImageRequest request) {
   return id;
 }
 
-bool Engine::step(const EventSink& sink) { return state_->model.pipeline->step(state_->exec, sink); }
+bool Engine::step(const EventSink& sink) {
+  return state_->model.pipeline->step(state_->exec, sink);
+}
 
 void Engine::run(const EventSink& sink) {
   while (step(sink)) {
   }
 }
 
-const Ledger& Engine::ledger() const { return state_->model.ledger; }
-double Engine::load_seconds() const { return state_->load_seconds; }
-void Engine::set_tap(Tap* tap) { state_->exec.tap = tap; }
+const Ledger& Engine::ledger() const {
+  return state_->model.ledger;
+}
+double Engine::load_seconds() const {
+  return state_->load_seconds;
+}
+void Engine::set_tap(Tap* tap) {
+  state_->exec.tap = tap;
+}
 
 }  // namespace omni

@@ -15,7 +15,8 @@ class Linear {
   // The form in which the producer of the input should write it.
   ActFormat wants() const { return wants_; }
 
-  // x: [m, in] in wants(). Returns a new scratch tensor [m, out] of dtype (f32 or bf16). epilogue.bias is this layer's own.
+  // x: [m, in] in wants(). Returns a new scratch tensor [m, out] of dtype (f32 or bf16). epilogue.bias is this layer's
+  // own.
   Tensor operator()(Exec& exec, const Activation& x, DType dtype, Epilogue epilogue = {}) const;
   // The same into y: [m, out], rows may be strided.
   void into(Exec& exec, const Activation& x, Tensor& y, Epilogue epilogue = {}) const;

@@ -21,17 +21,17 @@ void require_fit(const QuantScheme& scheme, int64_t in, const std::string& path)
   for (const ScaleSpec* spec : {&scheme.scale, &scheme.outer_scale}) {
     const int group = spec->dtype == DType::kNone ? 0 : spec->group.cols;
     if (group != 0 && in % group != 0) {
-      throw Error(path, "K = " + std::to_string(in) + " is not a multiple of " + scheme.text() + "'s group of " + std::to_string(group),
+      throw Error(path,
+                  "K = " + std::to_string(in) + " is not a multiple of " + scheme.text() + "'s group of " +
+                      std::to_string(group),
                   "a scheme with a group that divides K, or the layer in ignored_layers");
     }
   }
   if (dtype_info(scheme.codes).storage_bits == 4 && in % 2 != 0) {
-    throw Error(path, "K = " + std::to_string(in) + " is odd, which 4-bit codes cannot store", "an even K, or the layer in ignored_layers");
+    throw Error(path, "K = " + std::to_string(in) + " is odd, which 4-bit codes cannot store",
+                "an even K, or the layer in ignored_layers");
   }
 }
-
-// Float weights are computed with as they are stored; f32 weights under bf16 compute are rounded when they are packed.
-int64_t float_bytes(DType dtype, int64_t rows, int64_t cols) { return storage_bytes(dtype, rows * cols); }
 
 }  // namespace
 
@@ -43,15 +43,20 @@ Scope Scope::operator/(std::string_view part) const {
   return child;
 }
 
-std::string Scope::full(std::string_view name) const { return prefix_.empty() ? std::string(name) : prefix_ + "." + std::string(name); }
+std::string Scope::full(std::string_view name) const {
+  return prefix_.empty() ? std::string(name) : prefix_ + "." + std::string(name);
+}
 
-std::string Scope::path() const { return prefix_.empty() ? source_->component() : source_->component() + "." + prefix_; }
+std::string Scope::path() const {
+  return prefix_.empty() ? source_->component() : source_->component() + "." + prefix_;
+}
 
 Linear Scope::linear(std::string_view name, int64_t in, int64_t out, Bias bias, Role role) const {
   return merged_linear({std::string(name)}, {out}, in, bias, role);
 }
 
-Weight Scope::load_part(const std::string& name, int64_t out, int64_t in, Role role, const Decision& decision, LedgerRow& row) const {
+Weight Scope::load_part(const std::string& name, int64_t out, int64_t in, Role role, const Decision& decision,
+                        LedgerRow& row) const {
   const StoredWeight stored = source_->describe(name, out, in);
   row = LedgerRow{.component = source_->component(),
                   .path = source_->component() + "." + name,
@@ -62,7 +67,10 @@ Weight Scope::load_part(const std::string& name, int64_t out, int64_t in, Role r
                   .rule = decision.rule,
                   .bytes_stored = stored.bytes};
   const bool quantize = decision.action == Action::kQuantize || decision.action == Action::kRequantize;
-  row.target = decision.action == Action::kKeep ? row.stored : quantize ? decision.target.text() : std::string(dtype_name(context_->exec->compute));
+  row.target = decision.action == Action::kKeep ? row.stored
+               : quantize                       ? decision.target.text()
+                                                : std::string(dtype_name(context_->exec->compute));
+  row.quantized = quantize;
   if (quantize) require_fit(decision.target, in, row.path);
   if (context_->mode == LoadMode::kPlan) return {};
 
@@ -75,7 +83,8 @@ Weight Scope::load_part(const std::string& name, int64_t out, int64_t in, Role r
   return target;
 }
 
-Linear Scope::merged_linear(const std::vector<std::string>& names, const std::vector<int64_t>& outs, int64_t in, Bias bias, Role role) const {
+Linear Scope::merged_linear(const std::vector<std::string>& names, const std::vector<int64_t>& outs, int64_t in,
+                            Bias bias, Role role) const {
   assert(names.size() == outs.size() && !names.empty());
   std::vector<std::string> paths;
   for (const std::string& name : names) paths.push_back(source_->component() + "." + full(name));
@@ -93,8 +102,13 @@ Linear Scope::merged_linear(const std::vector<std::string>& names, const std::ve
       problem.scheme = first.scheme;
       problem.weight_float = first.float_dtype;
       break;
-    case Action::kDequantize: problem.weight_float = context_->exec->compute; break;
-    case Action::kQuantize: case Action::kRequantize: problem.scheme = decision.target; break;
+    case Action::kDequantize:
+      problem.weight_float = context_->exec->compute;
+      break;
+    case Action::kQuantize:
+    case Action::kRequantize:
+      problem.scheme = decision.target;
+      break;
   }
   const KernelChoice choice = choose_linear_kernel(problem, paths[0]);
   const int64_t packed = choice.kernel->packed_bytes(problem);
@@ -104,7 +118,8 @@ Linear Scope::merged_linear(const std::vector<std::string>& names, const std::ve
     rows[i].fallback = choice.kernel->is_reference();
     rows[i].bytes_packed = packed * outs[i] / out;
     if (rows[i].fallback && context_->strict == Strict::kYes) {
-      throw Error(rows[i].path, "only the reference kernel multiplies " + rows[i].target + " here", "another scheme, or no --strict");
+      throw Error(rows[i].path, "only the reference kernel multiplies " + rows[i].target + " here",
+                  "another scheme, or no --strict");
     }
     context_->ledger->largest_load = std::max(context_->ledger->largest_load, outs[i] * in * 4 + packed);
     context_->ledger->rows.push_back(std::move(rows[i]));
@@ -112,7 +127,8 @@ Linear Scope::merged_linear(const std::vector<std::string>& names, const std::ve
   Tensor bias_values;
   if (bias == Bias::kYes) {
     std::vector<Tensor> values;
-    for (size_t i = 0; i < names.size(); ++i) values.push_back(parameter(full(names[i]) + ".bias", Shape{outs[i]}));
+    for (size_t i = 0; i < names.size(); ++i)
+      values.push_back(parameter(full(names[i]) + ".bias", Shape{outs[i]}, DType::kF32));
     if (context_->mode == LoadMode::kLoad) {
       bias_values = Tensor(DType::kF32, Shape{out});
       float* to = bias_values.f32();
@@ -126,32 +142,42 @@ Linear Scope::merged_linear(const std::vector<std::string>& names, const std::ve
   return Linear(choice.kernel, std::move(weight), std::move(bias_values), context_->exec->compute, in, out);
 }
 
-Tensor Scope::parameter(std::string_view name, Shape shape) const {
-  source_->describe_tensor(name, shape);
-  const bool loads = context_->mode == LoadMode::kLoad;
-  const Tensor values = loads ? source_->tensor(name, shape) : Tensor();
+Tensor Scope::parameter(std::string_view name, Shape shape, DType kept_as) const {
+  const DType stored = source_->describe_tensor(name, shape);
+  if (kept_as == DType::kNone) kept_as = stored;
   context_->ledger->rows.push_back(LedgerRow{.component = source_->component(),
                                              .path = source_->component() + "." + std::string(name),
-                                             .rows = shape.rank() > 0 ? shape[0] : 1,
-                                             .cols = shape.rank() > 0 && shape[0] != 0 ? shape.count() / shape[0] : 1,
+                                             .rows = shape[0],
+                                             .cols = shape[0] == 0 ? 0 : shape.count() / shape[0],
                                              .role = Role::kNever,
-                                             .stored = "f32",
-                                             .target = "f32",
-                                             .bytes_stored = float_bytes(DType::kF32, shape.count(), 1),
-                                             .bytes_packed = float_bytes(DType::kF32, shape.count(), 1)});
-  return values;
+                                             .stored = std::string(dtype_name(stored)),
+                                             .target = std::string(dtype_name(kept_as)),
+                                             .bytes_stored = storage_bytes(stored, shape.count()),
+                                             .bytes_packed = storage_bytes(kept_as, shape.count())});
+  if (context_->mode == LoadMode::kPlan) return {};
+  return kept_as == DType::kF32 ? source_->tensor(name, shape) : source_->stored_tensor(name, shape);
 }
 
 Conv Scope::conv(std::string_view name, int64_t c_in, int64_t c_out, int kernel, int stride) const {
   const std::string base = full(name);
-  const Tensor values = parameter(base + ".weight", Shape{c_out, c_in, kernel, kernel});
-  const Tensor bias = parameter(base + ".bias", Shape{c_out});
+  const Tensor values = parameter(base + ".weight", Shape{c_out, c_in, kernel, kernel}, DType::kF32);
+  const size_t row = context_->ledger->rows.size() - 1;
+  const Tensor bias = parameter(base + ".bias", Shape{c_out}, DType::kF32);
+  const DType compute = context_->exec->compute;
+  context_->ledger->rows[row].target = dtype_name(compute);
+  context_->ledger->rows[row].bytes_packed = storage_bytes(compute, c_out * c_in * kernel * kernel);
   if (context_->mode == LoadMode::kPlan) return {};
-  return Conv(ops::pack_conv(*context_->exec, values), bias, kernel, stride, c_out);
+  Weight packed = ops::pack_conv(*context_->exec, values);
+  context_->ledger->rows[row].bytes_packed = packed.bytes();
+  return Conv(std::move(packed), bias, kernel, stride, c_out);
 }
 
-Tensor Scope::vector(std::string_view name, int64_t size) const { return parameter(full(name), Shape{size}); }
+Tensor Scope::vector(std::string_view name, int64_t size) const {
+  return parameter(full(name), Shape{size}, DType::kF32);
+}
 
-Tensor Scope::table(std::string_view name, int64_t rows, int64_t cols) const { return parameter(full(name) + ".weight", Shape{rows, cols}); }
+Tensor Scope::table(std::string_view name, int64_t rows, int64_t cols) const {
+  return parameter(full(name) + ".weight", Shape{rows, cols}, DType::kNone);
+}
 
 }  // namespace omni

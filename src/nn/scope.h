@@ -25,8 +25,8 @@ struct LoadContext {
   Strict strict = Strict::kNo;
 };
 
-// A place in a model: source + plan + path. Hands out loaded layers and writes the ledger: constructing is loading. One weight
-// at a time is read, quantized as the plan says, packed and dropped. Throws Error naming the full path.
+// A place in a model: source + plan + path. Hands out loaded layers and writes the ledger: constructing is loading. One
+// weight at a time is read, quantized as the plan says, packed and dropped. Throws Error naming the full path.
 class Scope {
  public:
   Scope(LoadContext& context, WeightSource& source);  // the component's root
@@ -39,15 +39,17 @@ class Scope {
   Linear merged_linear(const std::vector<std::string>& names, const std::vector<int64_t>& outs, int64_t in, Bias bias,
                        Role role = Role::kOrdinary) const;
   Conv conv(std::string_view name, int64_t c_in, int64_t c_out, int kernel, int stride = 1) const;
-  Tensor vector(std::string_view name, int64_t size) const;                      // a norm's gain or shift, f32
-  Tensor table(std::string_view name, int64_t rows, int64_t cols) const;         // an embedding, as stored
-  bool has(std::string_view name) const { return source_->has(full(name)); }     // a tensor by its full name
+  Tensor vector(std::string_view name, int64_t size) const;                   // a norm's gain or shift, f32
+  Tensor table(std::string_view name, int64_t rows, int64_t cols) const;      // an embedding, as stored
+  bool has(std::string_view name) const { return source_->has(full(name)); }  // a tensor by its full name
 
  private:
   std::string full(std::string_view name) const;
-  Tensor parameter(std::string_view name, Shape shape) const;
+  // A tensor no linear kernel multiplies, f32, with its ledger row; kept_as: what stays of it in memory.
+  Tensor parameter(std::string_view name, Shape shape, DType kept_as) const;
   // The canonical target weight of one part; writes its ledger row.
-  Weight load_part(const std::string& name, int64_t out, int64_t in, Role role, const Decision& decision, LedgerRow& row) const;
+  Weight load_part(const std::string& name, int64_t out, int64_t in, Role role, const Decision& decision,
+                   LedgerRow& row) const;
 
   LoadContext* context_;
   WeightSource* source_;

@@ -13,10 +13,13 @@ FlowMatch FlowMatch::from_json(const JsonObject& config) {
   if (kind != "FlowMatchEulerDiscreteScheduler") {
     throw Error(config.where() + ": _class_name", "is '" + kind + "'", "FlowMatchEulerDiscreteScheduler");
   }
-  for (const char* key : {"invert_sigmas", "stochastic_sampling", "use_beta_sigmas", "use_exponential_sigmas", "use_karras_sigmas"}) {
-    if (config.boolean_or(key, false)) throw Error(config.where() + ": " + key, "is true, which this solver does not do", "false");
+  for (const char* key :
+       {"invert_sigmas", "stochastic_sampling", "use_beta_sigmas", "use_exponential_sigmas", "use_karras_sigmas"}) {
+    if (config.boolean_or(key, false))
+      throw Error(config.where() + ": " + key, "is true, which this solver does not do", "false");
   }
-  if (config.has("shift_terminal")) throw Error(config.where() + ": shift_terminal", "is set, which this solver does not do", "null");
+  if (config.has("shift_terminal"))
+    throw Error(config.where() + ": shift_terminal", "is set, which this solver does not do", "null");
   const std::string type = config.string_or("time_shift_type", "exponential");
   if (type != "exponential") throw Error(config.where() + ": time_shift_type", "is '" + type + "'", "exponential");
   f.train_steps = config.has("num_train_timesteps") ? config.size("num_train_timesteps", 1, 1000000) : 1000;
@@ -26,7 +29,8 @@ FlowMatch FlowMatch::from_json(const JsonObject& config) {
   f.max_shift = config.number_or("max_shift", 1.15);
   f.base_tokens = config.integer_or("base_image_seq_len", 256);
   f.max_tokens = config.integer_or("max_image_seq_len", 4096);
-  if (f.max_tokens == f.base_tokens) throw Error(config.where() + ": max_image_seq_len", "equals base_image_seq_len", "a larger number");
+  if (f.max_tokens == f.base_tokens)
+    throw Error(config.where() + ": max_image_seq_len", "equals base_image_seq_len", "a larger number");
   return f;
 }
 
@@ -38,9 +42,11 @@ std::vector<float> FlowMatch::sigmas(int64_t steps, int64_t image_tokens) const 
   for (int64_t i = 0; i < steps; ++i) {
     // numpy.linspace(1, 1 / steps, steps)
     const double end = 1.0 / static_cast<double>(steps);
-    const double sigma = steps == 1 ? 1.0 : 1.0 + static_cast<double>(i) * ((end - 1.0) / static_cast<double>(steps - 1));
-    const double shifted = dynamic_shift ? std::exp(mu) / (std::exp(mu) + (1.0 / sigma - 1.0))
-                                         : static_cast<double>(shift) * sigma / (1.0 + (static_cast<double>(shift) - 1.0) * sigma);
+    const double sigma =
+        steps == 1 ? 1.0 : 1.0 + static_cast<double>(i) * ((end - 1.0) / static_cast<double>(steps - 1));
+    const double shifted =
+        dynamic_shift ? std::exp(mu) / (std::exp(mu) + (1.0 / sigma - 1.0))
+                      : static_cast<double>(shift) * sigma / (1.0 + (static_cast<double>(shift) - 1.0) * sigma);
     out.push_back(static_cast<float>(shifted));
   }
   out.push_back(0.0f);

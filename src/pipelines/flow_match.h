@@ -8,8 +8,8 @@
 
 namespace omni {
 
-// Flow-match Euler (diffusers' FlowMatchEulerDiscreteScheduler as FLUX calls it). All in f32: rounding timesteps or latents
-// costs 20 dB.
+// Flow-match Euler (diffusers' FlowMatchEulerDiscreteScheduler as FLUX calls it). All in f32: rounding timesteps or
+// latents costs 20 dB.
 struct FlowMatch {
   int64_t train_steps = 1000;
   float shift = 3.0f;

@@ -23,11 +23,27 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 JsonObject component_config(const fs::path& folder, const char* component, const char* file) {
-  if (!fs::is_directory(folder / component)) throw Error((folder / component).string(), "the component is missing", "a folder");
+  if (!fs::is_directory(folder / component))
+    throw Error((folder / component).string(), "the component is missing", "a folder");
   return JsonObject::load(folder / component / file);
 }
 
-WeightSource source(const FluxPipelineConfig& config, const char* component, std::span<const NameMap> maps, LoadFormat format, uint64_t seed) {
+// Every component of the index must be of the class that is built for it.
+void check_classes(const JsonObject& index) {
+  static constexpr std::pair<const char*, const char*> kClasses[] = {{"scheduler", "FlowMatchEulerDiscreteScheduler"},
+                                                                     {"text_encoder", "CLIPTextModel"},
+                                                                     {"text_encoder_2", "T5EncoderModel"},
+                                                                     {"transformer", "FluxTransformer2DModel"},
+                                                                     {"vae", "AutoencoderKL"}};
+  for (const auto& [component, name] : kClasses) {
+    const std::vector<std::string> entry = index.strings(component);
+    if (entry.size() != 2) throw Error(index.where() + ": " + component, "is no [library, class]", name);
+    if (entry[1] != name) throw Error(index.where() + ": " + component, "is of class '" + entry[1] + "'", name);
+  }
+}
+
+WeightSource source(const FluxPipelineConfig& config, const char* component, std::span<const NameMap> maps,
+                    LoadFormat format, uint64_t seed) {
   if (format == LoadFormat::kDummy) return WeightSource::dummy(component, seed);
   return WeightSource(component, open_safetensors(config.folder / component),
                       JsonObject::load(config.folder / component / "config.json"), maps);
@@ -47,8 +63,8 @@ void for_each_packed(int64_t channels, int64_t rows, int64_t cols, Move move) {
 
 void warn_dropped(const char* encoder, int64_t dropped, size_t window) {
   if (dropped == 0) return;
-  log_warning("the prompt is " + std::to_string(dropped) + " tokens longer than the " + std::to_string(window) + " that " + encoder +
-              " reads: its end was cut off");
+  log_warning("the prompt is " + std::to_string(dropped) + " tokens longer than the " + std::to_string(window) +
+              " that " + encoder + " reads: its end was cut off");
 }
 
 }  // namespace
@@ -57,6 +73,7 @@ FluxPipelineConfig FluxPipelineConfig::load(const fs::path& folder) {
   const JsonObject index = JsonObject::load(folder / "model_index.json");
   const std::string kind = index.string("_class_name");
   if (kind != "FluxPipeline") throw Error(index.where() + ": _class_name", "is '" + kind + "'", "FluxPipeline");
+  check_classes(index);
   FluxPipelineConfig c;
   c.folder = folder;
   c.solver = FlowMatch::from_json(component_config(folder, "scheduler", "scheduler_config.json"));
@@ -68,7 +85,9 @@ FluxPipelineConfig FluxPipelineConfig::load(const fs::path& folder) {
   c.vae = VaeConfig::from_json(vae);
   c.default_size = static_cast<int>(vae.has("sample_size") ? vae.size("sample_size", 16, kMaxSide) : 1024);
   const auto agree = [&](const char* key, int64_t got, int64_t want, const char* what) {
-    if (got != want) throw Error(transformer.where() + ": " + key, "is " + std::to_string(got), std::string(what) + ", " + std::to_string(want));
+    if (got != want)
+      throw Error(transformer.where() + ": " + key, "is " + std::to_string(got),
+                  std::string(what) + ", " + std::to_string(want));
   };
   agree("in_channels", c.flux.in_channels, 4 * c.vae.latent_channels, "4 x the VAE's latent_channels");
   agree("out_channels", c.flux.out_channels, c.flux.in_channels, "in_channels");
@@ -78,7 +97,8 @@ FluxPipelineConfig FluxPipelineConfig::load(const fs::path& folder) {
 }
 
 PipelineScope TextToImage::scope() {
-  return PipelineScope{.components = {"text_encoder", "text_encoder_2", "transformer", "vae"}, .by_default = {"transformer"}};
+  return PipelineScope{.components = {"text_encoder", "text_encoder_2", "transformer", "vae"},
+                       .by_default = {"transformer"}};
 }
 
 TextToImage::TextToImage(const FluxPipelineConfig& config, LoadContext& context, LoadFormat format) : config_(config) {
@@ -114,7 +134,8 @@ TextToImage::TextToImage(const FluxPipelineConfig& config, LoadContext& context,
 
 PromptConditioning TextToImage::encode(Exec& e, const std::string& prompt, int max_sequence_length) const {
   const int64_t clip_window = std::min(config_.clip.positions, clip_tokens_->model_max_tokens());
-  const int64_t t5_window = max_sequence_length > 0 ? max_sequence_length : std::min(kMaxTextTokens, t5_tokens_->model_max_tokens());
+  const int64_t t5_window =
+      max_sequence_length > 0 ? max_sequence_length : std::min(kMaxTextTokens, t5_tokens_->model_max_tokens());
   const Encoded clip = clip_tokens_->encode(prompt, clip_window, PadTo::kWindow);
   const Encoded t5 = t5_tokens_->encode(prompt, t5_window, PadTo::kWindow);
   warn_dropped("CLIP", clip.dropped, clip.ids.size());
@@ -130,7 +151,8 @@ void TextToImage::check(ImageRequest& wish) const {
   for (const auto& [name, side] : {std::pair{"width", wish.width}, std::pair{"height", wish.height}}) {
     if (side < multiple || side > kMaxSide || side % multiple != 0) {
       throw usage_error(name, "is " + std::to_string(side),
-                        "a multiple of " + std::to_string(multiple) + " from " + std::to_string(multiple) + " to " + std::to_string(kMaxSide));
+                        "a multiple of " + std::to_string(multiple) + " from " + std::to_string(multiple) + " to " +
+                            std::to_string(kMaxSide));
     }
   }
   if (wish.steps == 0) wish.steps = config_.flux.guidance ? 20 : 4;
@@ -138,12 +160,15 @@ void TextToImage::check(ImageRequest& wish) const {
     throw usage_error("steps", "is " + std::to_string(wish.steps), "1 to " + std::to_string(kMaxSteps));
   }
   if (wish.max_sequence_length < 0 || wish.max_sequence_length > kMaxTextTokens) {
-    throw usage_error("max_sequence_length", "is " + std::to_string(wish.max_sequence_length), "1 to " + std::to_string(kMaxTextTokens));
+    throw usage_error("max_sequence_length", "is " + std::to_string(wish.max_sequence_length),
+                      "1 to " + std::to_string(kMaxTextTokens));
   }
   if (!wish.guidance) wish.guidance = 3.5f;
-  if (!(*wish.guidance >= 0 && *wish.guidance <= 1000)) throw usage_error("guidance", "is " + std::to_string(*wish.guidance), "0 to 1000");
+  if (!(*wish.guidance >= 0 && *wish.guidance <= 1000))
+    throw usage_error("guidance", "is " + std::to_string(*wish.guidance), "0 to 1000");
   if (wish.images < 1 || wish.images > 1000) throw usage_error("n", "is " + std::to_string(wish.images), "1 to 1000");
-  const auto values = static_cast<size_t>(config_.vae.latent_channels * (wish.width / config_.vae.factor()) * (wish.height / config_.vae.factor()));
+  const auto values = static_cast<size_t>(config_.vae.latent_channels * (wish.width / config_.vae.factor()) *
+                                          (wish.height / config_.vae.factor()));
   if (!wish.noise.empty() && wish.noise.size() != values) {
     throw usage_error("noise", "has " + std::to_string(wish.noise.size()) + " values", std::to_string(values));
   }
@@ -163,8 +188,9 @@ void TextToImage::start(Exec& e, PictureJob& job) const {
   if (!job.conditioning) {
     job.sigmas = config_.solver.sigmas(job.wish.steps, rows * cols);
     const PromptConditioning prompt = encode(e, job.wish.prompt, job.wish.max_sequence_length);
-    job.conditioning = transformer_->prepare(e, prompt.pooled, prompt.states, std::span(job.sigmas).first(job.sigmas.size() - 1),
-                                             *job.wish.guidance, rows, cols);
+    job.conditioning =
+        transformer_->prepare(e, prompt.pooled, prompt.states, std::span(job.sigmas).first(job.sigmas.size() - 1),
+                              *job.wish.guidance, rows, cols);
     job.noise.emplace(job.wish.seed);
   }
   std::vector<float> noise = job.wish.noise;
@@ -205,7 +231,8 @@ void TextToImage::finish(Exec& e, PictureJob& job, const EventSink& sink) const 
   const auto begin = std::chrono::steady_clock::now();
   const int64_t side = 2 * config_.vae.factor();
   const Tensor pixels = decode(e, job.latents, job.wish.height / side, job.wish.width / side);
-  const Image image = image_from_float({pixels.f32(), static_cast<size_t>(pixels.shape().count())}, job.wish.width, job.wish.height);
+  const Image image =
+      image_from_float({pixels.f32(), static_cast<size_t>(pixels.shape().count())}, job.wish.width, job.wish.height);
   job.timings.decode_s += seconds_since(begin);
   sink(ImageDone{job.request, job.image, image.width, image.height, image.rgb, job.timings});
 }

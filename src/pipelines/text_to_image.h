@@ -40,10 +40,10 @@ struct PromptConditioning {
 struct PictureJob {
   uint64_t request = 0;
   ImageRequest wish;
-  int image = 0;                       // which of wish.images
+  int image = 0;  // which of wish.images
   std::vector<float> sigmas;
   std::optional<FluxConditioning> conditioning;
-  Tensor latents, velocity;            // [tokens, channels] f32
+  Tensor latents, velocity;  // [tokens, channels] f32
   int step = 0;
   ImageTimings timings;
   std::optional<TorchGenerator> noise;

@@ -14,8 +14,8 @@ struct QuantRule {
   enum class Kind : uint8_t { kScheme, kFloat, kKeep, kIgnore };
   std::string path;  // pattern; "" = the pipeline's default scope (a plain method name)
   Kind kind = Kind::kScheme;
-  QuantScheme scheme;  // kScheme
-  std::string source;  // as the user wrote it, for messages: "fp8", "ignored_layers: img_mlp"
+  QuantScheme scheme;         // kScheme
+  std::string source;         // as the user wrote it, for messages: "fp8", "ignored_layers: img_mlp"
   bool is_component = false;  // path begins with a component's name: a key of a component map
 };
 

@@ -23,7 +23,14 @@ struct Golden {
 };
 
 Golden golden(int index) {
-  if (index == 0) return {0, {.prompt = "a crab on a teal background", .width = 256, .height = 256, .steps = 8, .guidance = 3.5f, .seed = 42}};
+  if (index == 0)
+    return {0,
+            {.prompt = "a crab on a teal background",
+             .width = 256,
+             .height = 256,
+             .steps = 8,
+             .guidance = 3.5f,
+             .seed = 42}};
   return {1, {.prompt = "a cat", .width = 320, .height = 192, .steps = 4, .guidance = 3.5f, .seed = 7}};
 }
 
@@ -38,12 +45,14 @@ class MiniFluxGolden : public ::testing::TestWithParam<int> {
 };
 
 TEST_P(MiniFluxGolden, TokenIdsAreEqual) {
-  for (const auto& [folder, name, window] : {std::tuple{"tokenizer", "clip_ids", 77}, std::tuple{"tokenizer_2", "t5_ids", 32}}) {
+  for (const auto& [folder, name, window] :
+       {std::tuple{"tokenizer", "clip_ids", 77}, std::tuple{"tokenizer_2", "t5_ids", 32}}) {
     const Tokenizer tokenizer = Tokenizer::load(testing::model("mini-flux") / folder);
     const Encoded encoded = tokenizer.encode(golden(GetParam()).request.prompt, window, PadTo::kWindow);
     const Tensor want = file->tensor(key(name));
     ASSERT_EQ(static_cast<int64_t>(encoded.ids.size()), want.shape().count());
-    for (size_t i = 0; i < encoded.ids.size(); ++i) EXPECT_EQ(encoded.ids[i], want.data<int64_t>()[i]) << name << " " << i;
+    for (size_t i = 0; i < encoded.ids.size(); ++i)
+      EXPECT_EQ(encoded.ids[i], want.data<int64_t>()[i]) << name << " " << i;
   }
 }
 
@@ -60,21 +69,24 @@ TEST_P(MiniFluxGolden, EveryTapLatentAndTheImageAgreeInF32) {
   if (GetParam() == 0) {
     for (const char* block : {"0", "1"}) {
       expect_near(recorder.taps.at(std::string("step0.transformer.transformer_blocks.") + block + ".img"),
-                  file->tensor(key(std::string("step0.double_") + block + "_image")), std::string("double block ") + block);
+                  file->tensor(key(std::string("step0.double_") + block + "_image")),
+                  std::string("double block ") + block);
     }
     for (int block = 0; block < 6; ++block) {
       const std::string n = std::to_string(block);
-      expect_near(recorder.taps.at("step0.transformer.single_transformer_blocks." + n + ".img"), file->tensor(key("step0.single_" + n)),
-                  "single block " + n);
+      expect_near(recorder.taps.at("step0.transformer.single_transformer_blocks." + n + ".img"),
+                  file->tensor(key("step0.single_" + n)), "single block " + n);
     }
-    expect_near(recorder.taps.at("step0.transformer.velocity"), file->tensor(key("step0.velocity")), "velocity of step 0");
+    expect_near(recorder.taps.at("step0.transformer.velocity"), file->tensor(key("step0.velocity")),
+                "velocity of step 0");
   }
   const Tensor latents = file->tensor(key("latents"));  // [steps, tokens, channels]
   const int64_t size = latents.shape()[1] * latents.shape()[2];
   ASSERT_EQ(latents.shape()[0], request.steps);
   for (int step = 0; step < request.steps; ++step) {
     const Tensor want = latents.reshaped(Shape{request.steps, size}).row_range(step, 1);
-    expect_near(recorder.taps.at("step" + std::to_string(step) + ".latents"), want, "latents after step " + std::to_string(step));
+    expect_near(recorder.taps.at("step" + std::to_string(step) + ".latents"), want,
+                "latents after step " + std::to_string(step));
   }
   const Tensor pixels = file->tensor(key("image"));
   const Image want{static_cast<int>(pixels.shape()[1]), static_cast<int>(pixels.shape()[0]),
@@ -149,7 +161,8 @@ TEST(FluxTinyGolden, EveryTapLatentAndTheImageAgreeInF32) {
   }
   const auto difference = compare(planar, decoded);
   EXPECT_LE(difference.over_range, kTolerance) << "vae_decode: " << difference.text();
-  const Image want{64, 64, std::vector<uint8_t>(pixels.data<uint8_t>(), pixels.data<uint8_t>() + pixels.shape().count())};
+  const Image want{64, 64,
+                   std::vector<uint8_t>(pixels.data<uint8_t>(), pixels.data<uint8_t>() + pixels.shape().count())};
   EXPECT_LE(max_difference(painted.image, want), 1);
 }
 
@@ -164,7 +177,8 @@ TEST(FluxTinyGolden, TheVaeEncoderAgreesInF32) {
   QuantPlan plan({}, TextToImage::scope());
   Ledger ledger;
   LoadContext context{.exec = &exec, .plan = &plan, .ledger = &ledger};
-  WeightSource source("vae", open_safetensors(folder / "vae"), JsonObject::load(folder / "vae/config.json"), vae_kl_names());
+  WeightSource source("vae", open_safetensors(folder / "vae"), JsonObject::load(folder / "vae/config.json"),
+                      vae_kl_names());
   const VaeEncoder encoder(Scope(context, source), config.vae);
 
   const Tensor pixels = to_f32(file->tensor("image_float"));  // [1, 3, 64, 64] or [64, 64, 3], 0 to 1

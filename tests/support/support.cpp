@@ -9,9 +9,15 @@
 
 namespace omni::testing {
 
-std::filesystem::path source_dir() { return OMNI_SOURCE_DIR; }
-std::filesystem::path golden(const std::string& name) { return source_dir() / "tests/golden" / name; }
-std::filesystem::path model(const std::string& name) { return source_dir() / "models" / name; }
+std::filesystem::path source_dir() {
+  return OMNI_SOURCE_DIR;
+}
+std::filesystem::path golden(const std::string& name) {
+  return source_dir() / "tests/golden" / name;
+}
+std::filesystem::path model(const std::string& name) {
+  return source_dir() / "models" / name;
+}
 
 TemporaryFolder::TemporaryFolder() {
   std::string name = (std::filesystem::temp_directory_path() / "omni-test-XXXXXX").string();
@@ -56,8 +62,8 @@ Difference compare(const Tensor& got_any, const Tensor& want_any) {
 }
 
 std::string Difference::text() const {
-  return "worst element at row " + std::to_string(row) + ", col " + std::to_string(col) + ": got " + std::to_string(got) + ", want " +
-         std::to_string(want) + " (" + std::to_string(over_range) + " of range)";
+  return "worst element at row " + std::to_string(row) + ", col " + std::to_string(col) + ": got " +
+         std::to_string(got) + ", want " + std::to_string(want) + " (" + std::to_string(over_range) + " of range)";
 }
 
 }  // namespace omni::testing

@@ -6,9 +6,9 @@
 
 namespace omni::testing {
 
-std::filesystem::path source_dir();                        // the checkout
-std::filesystem::path golden(const std::string& name);     // tests/golden/name
-std::filesystem::path model(const std::string& name);      // models/name
+std::filesystem::path source_dir();                     // the checkout
+std::filesystem::path golden(const std::string& name);  // tests/golden/name
+std::filesystem::path model(const std::string& name);   // models/name
 
 // A folder of its own that is removed with its contents.
 class TemporaryFolder {

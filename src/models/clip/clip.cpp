@@ -22,12 +22,15 @@ ClipConfig ClipConfig::from_json(const JsonObject& config) {
   c.eps = static_cast<float>(config.number_or("layer_norm_eps", 1e-5));
   c.eos = config.integer_or("eos_token_id", 49407);
   const std::string act = config.string_or("hidden_act", "quick_gelu");
-  if (act == "quick_gelu") c.act = Act::kQuickGelu;
-  else if (act == "gelu") c.act = Act::kGeluErf;
-  else throw Error(config.where() + ": hidden_act", "is '" + act + "'", "quick_gelu or gelu");
+  if (act == "quick_gelu")
+    c.act = Act::kQuickGelu;
+  else if (act == "gelu")
+    c.act = Act::kGeluErf;
+  else
+    throw Error(config.where() + ": hidden_act", "is '" + act + "'", "quick_gelu or gelu");
   if (c.width % c.heads != 0) {
-    throw Error(config.where() + ": num_attention_heads", std::to_string(c.heads) + " heads do not divide hidden_size " + std::to_string(c.width),
-                "a divisor");
+    throw Error(config.where() + ": num_attention_heads",
+                std::to_string(c.heads) + " heads do not divide hidden_size " + std::to_string(c.width), "a divisor");
   }
   return c;
 }
@@ -37,7 +40,8 @@ ClipLayer::ClipLayer(const Scope& s, const ClipConfig& c)
       norm1_shift(s.vector("layer_norm1.bias", c.width)),
       norm2_gain(s.vector("layer_norm2.weight", c.width)),
       norm2_shift(s.vector("layer_norm2.bias", c.width)),
-      qkv((s / "self_attn").merged_linear({"q_proj", "k_proj", "v_proj"}, {c.width, c.width, c.width}, c.width, Bias::kYes)),
+      qkv((s / "self_attn")
+              .merged_linear({"q_proj", "k_proj", "v_proj"}, {c.width, c.width, c.width}, c.width, Bias::kYes)),
       out((s / "self_attn").linear("out_proj", c.width, c.width, Bias::kYes)),
       fc1((s / "mlp").linear("fc1", c.width, c.hidden, Bias::kYes)),
       fc2((s / "mlp").linear("fc2", c.hidden, c.width, Bias::kYes)) {}
@@ -65,7 +69,8 @@ Tensor ClipTextEncoder::operator()(Exec& e, std::span<const int32_t> ids) const 
   Tensor v = e.scratch.tensor(e.compute, Shape{heads, n, dim});
   for (const ClipLayer& layer : layers_) {
     const Scratch::Mark inner(e.scratch);
-    const Activation normed = ops::layer_norm(e, x, layer.norm1_gain.f32(), layer.norm1_shift.f32(), config_.eps, layer.qkv.wants());
+    const Activation normed =
+        ops::layer_norm(e, x, layer.norm1_gain.f32(), layer.norm1_shift.f32(), config_.eps, layer.qkv.wants());
     const Tensor qkv = layer.qkv(e, normed, e.compute);
     ops::qkv(e, QkvArgs{.x = &qkv, .heads = heads, .head_dim = dim, .q = &q, .k = &k, .v = &v});
     Tensor attended = e.scratch.tensor(e.compute, Shape{n, width});
@@ -76,14 +81,16 @@ Tensor ClipTextEncoder::operator()(Exec& e, std::span<const int32_t> ids) const 
                                     .causal = true,
                                     .out = &attended});
     layer.out.add_to(e, ops::to(e, attended, layer.out.wants()), nullptr, x);
-    const Activation normed2 = ops::layer_norm(e, x, layer.norm2_gain.f32(), layer.norm2_shift.f32(), config_.eps, layer.fc1.wants());
+    const Activation normed2 =
+        ops::layer_norm(e, x, layer.norm2_gain.f32(), layer.norm2_shift.f32(), config_.eps, layer.fc1.wants());
     layer.fc2.add_to(e, layer.fc1.then(e, normed2, config_.act, layer.fc2.wants()), nullptr, x);
   }
   const Activation last = ops::layer_norm(e, x, norm_gain_.f32(), norm_shift_.f32(), config_.eps, ActFormat{});
   if (e.tap != nullptr) e.record(path_ + ".last_hidden_state", last.values);
 
   // transformers: configs with the historic end id 2 mean the largest id of the prompt.
-  auto end = config_.eos == 2 ? std::max_element(ids.begin(), ids.end()) : std::find(ids.begin(), ids.end(), static_cast<int32_t>(config_.eos));
+  auto end = config_.eos == 2 ? std::max_element(ids.begin(), ids.end())
+                              : std::find(ids.begin(), ids.end(), static_cast<int32_t>(config_.eos));
   if (end == ids.end()) end = ids.begin();
   const int64_t row = end - ids.begin();
   Tensor pooled(DType::kF32, Shape{width});

@@ -26,7 +26,8 @@ struct ClipLayer {
 class ClipTextEncoder {
  public:
   ClipTextEncoder(const Scope& scope, const ClipConfig& config);
-  // ids: token ids, at most config.positions. Returns the final norm's row at the first end token, [width] f32 (not scratch).
+  // ids: token ids, at most config.positions. Returns the final norm's row at the first end token, [width] f32 (not
+  // scratch).
   Tensor operator()(Exec& exec, std::span<const int32_t> ids) const;
 
   static std::span<const NameMap> names();

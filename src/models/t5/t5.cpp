@@ -22,8 +22,11 @@ T5Config T5Config::from_json(const JsonObject& config) {
   c.layers = config.size("num_layers", 1, 1024);
   c.heads = config.size("num_heads", 1, 1024);
   c.head_dim = config.size("d_kv", 1, 512);
-  c.buckets = config.has("relative_attention_num_buckets") ? config.size("relative_attention_num_buckets", 4, 4096) : 32;
-  c.max_distance = config.has("relative_attention_max_distance") ? config.size("relative_attention_max_distance", c.buckets / 4 + 1, 1 << 20) : 128;
+  c.buckets =
+      config.has("relative_attention_num_buckets") ? config.size("relative_attention_num_buckets", 4, 4096) : 32;
+  c.max_distance = config.has("relative_attention_max_distance")
+                       ? config.size("relative_attention_max_distance", c.buckets / 4 + 1, 1 << 20)
+                       : 128;
   c.eps = static_cast<float>(config.number_or("layer_norm_epsilon", 1e-6));
   return c;
 }
@@ -44,17 +47,21 @@ T5Layer::T5Layer(const Scope& s, const T5Config& c)
     : norm1((s / "layer" / "0").vector("layer_norm.weight", c.width)),
       norm2((s / "layer" / "1").vector("layer_norm.weight", c.width)),
       qkv((s / "layer" / "0" / "SelfAttention")
-              .merged_linear({"q", "k", "v"}, {c.heads * c.head_dim, c.heads * c.head_dim, c.heads * c.head_dim}, c.width, Bias::kNo)),
+              .merged_linear({"q", "k", "v"}, {c.heads * c.head_dim, c.heads * c.head_dim, c.heads * c.head_dim},
+                             c.width, Bias::kNo)),
       out((s / "layer" / "0" / "SelfAttention").linear("o", c.heads * c.head_dim, c.width, Bias::kNo)),
-      wi((s / "layer" / "1" / "DenseReluDense").merged_linear({"wi_0", "wi_1"}, {c.hidden, c.hidden}, c.width, Bias::kNo)),
+      wi((s / "layer" / "1" / "DenseReluDense")
+             .merged_linear({"wi_0", "wi_1"}, {c.hidden, c.hidden}, c.width, Bias::kNo)),
       wo((s / "layer" / "1" / "DenseReluDense").linear("wo", c.hidden, c.width, Bias::kNo)) {}
 
 T5Encoder::T5Encoder(const Scope& s, const T5Config& c)
     : config_(c),
       path_(s.path()),
       tokens_(s.table("shared", c.vocab, c.width)),
-      relative_bias_((s / "encoder" / "block" / "0" / "layer" / "0" / "SelfAttention").table("relative_attention_bias", c.buckets, c.heads)),
+      relative_bias_((s / "encoder" / "block" / "0" / "layer" / "0" / "SelfAttention")
+                         .table("relative_attention_bias", c.buckets, c.heads)),
       norm_((s / "encoder").vector("final_layer_norm.weight", c.width)) {
+  if (!relative_bias_.empty()) relative_bias_ = to_f32(relative_bias_);  // small, and read value by value
   for (int64_t i = 0; i < c.layers; ++i) layers_.emplace_back(s / "encoder" / "block" / i, c);
 }
 
@@ -91,7 +98,8 @@ Tensor T5Encoder::operator()(Exec& e, std::span<const int32_t> ids) const {
     layer.out.add_to(e, ops::to(e, attended, layer.out.wants()), nullptr, x);
     const Activation normed2 = ops::rms_norm(e, x, layer.norm2.f32(), config_.eps, layer.wi.wants());
     const Tensor wide = layer.wi(e, normed2, e.compute);
-    const Activation gated = ops::gated(e, wide.columns(0, config_.hidden), wide.columns(config_.hidden, config_.hidden), Act::kGeluTanh, layer.wo.wants());
+    const Activation gated = ops::gated(e, wide.columns(0, config_.hidden),
+                                        wide.columns(config_.hidden, config_.hidden), Act::kGeluTanh, layer.wo.wants());
     layer.wo.add_to(e, gated, nullptr, x);
   }
   const Activation last = ops::rms_norm(e, x, norm_.f32(), config_.eps, ActFormat{});

@@ -25,7 +25,8 @@ struct T5Layer {
 class T5Encoder {
  public:
   T5Encoder(const Scope& scope, const T5Config& config);
-  // ids: token ids with their padding, which is attended to as the reference does. Returns [ids, width] f32 (not scratch).
+  // ids: token ids with their padding, which is attended to as the reference does. Returns [ids, width] f32 (not
+  // scratch).
   Tensor operator()(Exec& exec, std::span<const int32_t> ids) const;
 
   static std::span<const NameMap> names();
