@@ -50,7 +50,7 @@ bench-flux: packages-demo
 
 bench-kernels: packages-test
 	@tools/build $(RELEASE) all -DOMNI_BENCH=ON
-	for b in $(RELEASE)/bench/*_bench; do $$b --benchmark_min_time=0.2; done
+	for b in $(RELEASE)/bench/omni_bench_*; do $$b --benchmark_min_time=0.2; done
 
 format:
 	git ls-files -co --exclude-standard '*.h' '*.cpp' | xargs clang-format-14 -i
