@@ -45,6 +45,7 @@ TEST(PadImage, GroupNormMatchesTheReference) {
                                           {Shape{33, 17, 128}, 32},
                                           {Shape{5, 3, 6}, 3},
                                           {Shape{1, 1, 4}, 1},
+                                          {Shape{3, 70, 44}, 4},
                                           {Shape{16, 16, 96}, 8}}) {
         const Tensor x = random_tensor(shape, 3, 2.0f), gain = random_tensor(Shape{shape[2]}, 4);
         const Tensor shift = random_tensor(Shape{shape[2]}, 5);
@@ -68,6 +69,20 @@ TEST(PadImage, GroupNormSurvivesALargeMean) {
   // The mean is rounded to f32 once: 1000 * 2^-24, times a gain of up to 4.
   expect_near(
       got, want, [](double, int64_t) { return 4 * 1000 * 0x1p-24 + 1e-5; }, "mean 1000");
+}
+
+TEST(PadImage, GroupNormIsTheSameForAnyNumberOfThreads) {
+  const Tensor x = random_tensor(Shape{70, 40, 48}, 9), gain = random_tensor(Shape{48}, 10);
+  Tensor first;
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    Exec exec;
+    exec.pool = &pool;
+    Tensor out(DType::kF32, Shape{72, 42, 48});
+    cpu::pad_image(exec, {.x = &x, .groups = 16, .gain = gain.f32(), .shift = gain.f32(), .silu = true, .out = &out});
+    if (first.empty()) first = out;
+    EXPECT_EQ(std::memcmp(first.raw(), out.raw(), static_cast<size_t>(out.bytes())), 0) << threads << " threads";
+  }
 }
 
 }  // namespace

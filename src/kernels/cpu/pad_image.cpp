@@ -28,10 +28,16 @@ double* doubles(Scratch& scratch, int64_t count) {
   return scratch.tensor(DType::kI64, Shape{count}).data<double>();
 }
 
-// Per channel, what write_row needs. A normal group norm: mean and variance of every group over all pixels, from sums
-// around the image's first pixel (so that a large common mean does not cancel digits), merged in double.
+// Rows whose sums are added up by one thread: a fixed number, so that the result is the same for any number of threads.
+int64_t rows_a_sum(int64_t rows) {
+  constexpr int64_t kSums = 32;
+  return std::max<int64_t>(1, rows / kSums);
+}
+
+// Per channel, what write_row needs: the group norm as value * gain + shift. Mean and variance of every group over all
+// pixels, from sums around the image's first pixel (so that a large common mean does not cancel digits), merged in
+// double.
 struct Affine {
-  float* mean;
   float* gain;
   float* shift;
 };
@@ -51,23 +57,22 @@ void merge_groups(const PadImageArgs& args, const double* sum, const double* squ
     const double variance = std::max(0.0, spread / (pixels * static_cast<double>(width)));
     const double inverse = 1 / std::sqrt(variance + args.eps);
     for (int64_t i = first; i < first + width; ++i) {
-      out.mean[i] = static_cast<float>(mean);
       out.gain[i] = static_cast<float>(inverse * args.gain[i]);
-      out.shift[i] = args.shift[i];
+      out.shift[i] = static_cast<float>(args.shift[i] - mean * static_cast<double>(out.gain[i]));
     }
   }
 }
 
-void group_statistics(Exec& exec, const PadImageArgs& args, int64_t step, const Affine& out) {
+void group_statistics(Exec& exec, const PadImageArgs& args, const Affine& out) {
   const PadImageTable& table = pad_image_table();
   const int64_t h = args.x->shape()[0], w = args.x->shape()[1], c = args.x->cols();
-  const int64_t chunks = (h + step - 1) / step;
+  const int64_t step = rows_a_sum(h), chunks = (h + step - 1) / step;
   double* sums = doubles(exec.scratch, chunks * 2 * c);
   exec.pool->parallel_for(chunks, [&](int64_t chunk, int) {
     double *sum = sums + chunk * 2 * c, *square = sum + c;
     std::fill_n(sum, 2 * c, 0.0);
     for (int64_t y = chunk * step; y < std::min(h, (chunk + 1) * step); ++y) {
-      table.add_row(args.x->f32() + y * w * c, w, c, args.x->f32(), sum, square);
+      table.add_row({args.x->f32() + y * w * c, w, c, args.x->f32(), sum, square});
     }
   });
   for (int64_t chunk = 1; chunk < chunks; ++chunk) {
@@ -84,9 +89,9 @@ void pad_image(Exec& exec, const PadImageArgs& args) {
   const int64_t h = x.shape()[0], w = x.shape()[1], c = x.shape()[2], up = args.upsample;
   const int64_t step = rows_a_chunk(h, w * c, exec.threads());
   const Scratch::Mark mark(exec.scratch);
-  const Tensor vectors = exec.scratch.tensor(DType::kF32, Shape{3, c});
-  const Affine affine{vectors.f32(), vectors.f32() + c, vectors.f32() + 2 * c};
-  if (args.groups > 0) group_statistics(exec, args, step, affine);
+  const Tensor vectors = exec.scratch.tensor(DType::kF32, Shape{2, c});
+  const Affine affine{vectors.f32(), vectors.f32() + c};
+  if (args.groups > 0) group_statistics(exec, args, affine);
 
   const int64_t pixel = storage_bytes(args.out->dtype(), args.out->cols()), line = (w * up + 2) * pixel;
   std::byte* const image = args.out->raw();
@@ -100,8 +105,7 @@ void pad_image(Exec& exec, const PadImageArgs& args) {
       table.write_row(PixelRow{.x = x.f32() + y * w * c,
                                .width = w,
                                .channels = c,
-                               .mean = args.groups > 0 ? affine.mean : nullptr,
-                               .gain = affine.gain,
+                               .gain = args.groups > 0 ? affine.gain : nullptr,
                                .shift = affine.shift,
                                .silu = args.silu,
                                .upsample = up,

@@ -3,12 +3,11 @@
 
 namespace omni::cpu {
 
-// One row of pixels on its way into a padded image.
+// One row of pixels on its way into a padded image: x * gain + shift, through SiLU when asked.
 struct PixelRow {
   const float* x = nullptr;  // [width, channels]
   int64_t width = 0, channels = 0;
-  const float* mean = nullptr;  // [channels], or null: copied as it is
-  const float* gain = nullptr;  // 1 / deviation * gain
+  const float* gain = nullptr;  // [channels], or null: copied as it is
   const float* shift = nullptr;
   bool silu = false;
   int64_t upsample = 1;         // each pixel this often
@@ -17,9 +16,17 @@ struct PixelRow {
   bool bf16 = false;
 };
 
+// sum[c] += x - pivot, square[c] += (x - pivot)^2 over one row: few enough f32 additions to stay exact.
+struct PixelSums {
+  const float* x = nullptr;  // [width, channels]
+  int64_t width = 0, channels = 0;
+  const float* pivot = nullptr;  // [channels]
+  double* sum = nullptr;
+  double* square = nullptr;
+};
+
 struct PadImageTable {
-  // sum[c] += x - pivot, square[c] += (x - pivot)^2 over the row. One row a call bounds the error of f32 sums.
-  void (*add_row)(const float* x, int64_t width, int64_t channels, const float* pivot, double* sum, double* square);
+  void (*add_row)(const PixelSums& row);
   void (*write_row)(const PixelRow& row);
 };
 extern const PadImageTable kPadImageScalar, kPadImageAvx2, kPadImageAvx512;
