@@ -65,7 +65,7 @@ inline int64_t padded_channels(int64_t channels) {
   return (channels + 3) / 4 * 4;
 }
 
-// out = padded image of silu?(group_norm(x)) or of x itself (groups 0), each pixel repeated upsample x upsample.
+// out = padded image of silu?(group_norm(x)) or of x itself (groups 0).
 struct PadImageArgs {
   const Tensor* x = nullptr;     // [h, w, c] f32
   int groups = 0;                // 0: no norm
@@ -73,19 +73,21 @@ struct PadImageArgs {
   const float* shift = nullptr;  // [c]
   float eps = 1e-6f;
   bool silu = false;
-  int upsample = 1;
-  Tensor* out = nullptr;  // [h * upsample + 2, w * upsample + 2, padded_channels(c)]
+  Tensor* out = nullptr;  // [h + 2, w + 2, padded_channels(c)]
 };
 
 // 3x3 convolution over a padded image, or 1x1 over its interior. The weight is packed by pack_conv.
 //   stride 1: output as large as the interior. stride 2: AutoencoderKL's down-sampling, which pads right and bottom
 //   only (tap (0, 0) of output (y, x) reads interior pixel (2y, 2x)), output [h / 2, w / 2].
+//   upsample 2: the interior with each pixel repeated 2 x 2, then a 3x3 convolution, output [2h, 2w]; the weight is
+//   packed by pack_upsample_conv. Stride 1 only.
 struct ConvArgs {
   const Tensor* image = nullptr;  // padded image
   const Weight* weight = nullptr;
   const float* bias = nullptr;  // [c_out] or null
   int kernel = 3;               // 3 or 1
   int stride = 1;
+  int upsample = 1;
   const Tensor* residual = nullptr;  // [h, w, c_out] f32 or null; may be out
   Tensor* out = nullptr;             // [h, w, c_out] f32
 };

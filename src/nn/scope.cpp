@@ -159,17 +159,26 @@ Tensor Scope::parameter(std::string_view name, Shape shape, DType kept_as) const
 }
 
 Conv Scope::conv(std::string_view name, int64_t c_in, int64_t c_out, int kernel, int stride) const {
+  return load_conv(name, ConvShape{.c_in = c_in, .c_out = c_out, .kernel = kernel, .stride = stride});
+}
+
+Conv Scope::upsample_conv(std::string_view name, int64_t c_in, int64_t c_out) const {
+  return load_conv(name, ConvShape{.c_in = c_in, .c_out = c_out, .upsample = 2});
+}
+
+Conv Scope::load_conv(std::string_view name, const ConvShape& shape) const {
   const std::string base = full(name);
-  const Tensor values = parameter(base + ".weight", Shape{c_out, c_in, kernel, kernel}, DType::kF32);
+  const Tensor values = parameter(base + ".weight", Shape{shape.c_out, shape.c_in, shape.kernel, shape.kernel}, DType::kF32);
   const size_t row = context_->ledger->rows.size() - 1;
-  const Tensor bias = parameter(base + ".bias", Shape{c_out}, DType::kF32);
-  const DType compute = context_->exec->compute;
-  context_->ledger->rows[row].target = dtype_name(compute);
-  context_->ledger->rows[row].bytes_packed = storage_bytes(compute, c_out * c_in * kernel * kernel);
+  const Tensor bias = parameter(base + ".bias", Shape{shape.c_out}, DType::kF32);
+  Exec& exec = *context_->exec;
+  context_->ledger->rows[row].target = dtype_name(exec.compute);
+  const int64_t taps = shape.upsample == 2 ? 4 * 4 : shape.kernel * shape.kernel;  // 4 taps for each of 4 parities
+  context_->ledger->rows[row].bytes_packed = storage_bytes(exec.compute, shape.c_out * shape.c_in * taps);
   if (context_->mode == LoadMode::kPlan) return {};
-  Weight packed = ops::pack_conv(*context_->exec, values);
+  Weight packed = shape.upsample == 2 ? ops::pack_upsample_conv(exec, values) : ops::pack_conv(exec, values);
   context_->ledger->rows[row].bytes_packed = packed.bytes();
-  return Conv(std::move(packed), bias, kernel, stride, c_out);
+  return Conv(std::move(packed), bias, shape);
 }
 
 Tensor Scope::vector(std::string_view name, int64_t size) const {

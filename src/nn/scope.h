@@ -39,6 +39,7 @@ class Scope {
   Linear merged_linear(const std::vector<std::string>& names, const std::vector<int64_t>& outs, int64_t in, Bias bias,
                        Role role = Role::kOrdinary) const;
   Conv conv(std::string_view name, int64_t c_in, int64_t c_out, int kernel, int stride = 1) const;
+  Conv upsample_conv(std::string_view name, int64_t c_in, int64_t c_out) const;  // 3x3 over the image repeated 2 x 2
   Tensor vector(std::string_view name, int64_t size) const;                   // a norm's gain or shift, f32
   Tensor table(std::string_view name, int64_t rows, int64_t cols) const;      // an embedding, as stored
   bool has(std::string_view name) const { return source_->has(full(name)); }  // a tensor by its full name
@@ -47,6 +48,7 @@ class Scope {
   std::string full(std::string_view name) const;
   // A tensor no linear kernel multiplies, f32, with its ledger row; kept_as: what stays of it in memory.
   Tensor parameter(std::string_view name, Shape shape, DType kept_as) const;
+  Conv load_conv(std::string_view name, const ConvShape& shape) const;
   // The canonical target weight of one part; writes its ledger row.
   Weight load_part(const std::string& name, int64_t out, int64_t in, Role role, const Decision& decision,
                    LedgerRow& row) const;

@@ -9,9 +9,9 @@ namespace {
 
 Tensor padded(Exec& exec, const PadImageArgs& parts) {
   const Tensor& x = *parts.x;
-  assert(x.dtype() == DType::kF32 && x.shape().rank() == 3 && x.contiguous() && parts.upsample >= 1);
+  assert(x.dtype() == DType::kF32 && x.shape().rank() == 3 && x.contiguous());
   assert(exec.compute == DType::kF32 || exec.compute == DType::kBF16);
-  const int64_t h = x.shape()[0] * parts.upsample, w = x.shape()[1] * parts.upsample;
+  const int64_t h = x.shape()[0], w = x.shape()[1];
   Tensor out = exec.scratch.tensor(exec.compute, Shape{h + 2, w + 2, padded_channels(x.shape()[2])});
   PadImageArgs args = parts;
   args.out = &out;
@@ -21,8 +21,8 @@ Tensor padded(Exec& exec, const PadImageArgs& parts) {
 
 }  // namespace
 
-Tensor pad_image(Exec& exec, const Tensor& x, int upsample) {
-  return padded(exec, PadImageArgs{.x = &x, .upsample = upsample});
+Tensor pad_image(Exec& exec, const Tensor& x) {
+  return padded(exec, PadImageArgs{.x = &x});
 }
 
 Tensor group_norm(Exec& exec, const Tensor& x, int groups, const float* gain, const float* shift, float eps,
@@ -51,9 +51,12 @@ void conv(Exec& exec, const ConvArgs& args) {
   const Shape &image = args.image->shape(), &out = args.out->shape();
   assert(image.rank() == 3 && args.image->dtype() == exec.compute && args.image->contiguous());
   assert((args.kernel == 1 || args.kernel == 3) && (args.stride == 1 || args.stride == 2));
-  assert(args.weight->rows == out[2] && args.weight->cols == args.kernel * args.kernel * image[2]);
+  assert(args.upsample == 1 || (args.upsample == 2 && args.kernel == 3 && args.stride == 1));
+  assert(args.upsample == 2 ||
+         (args.weight->rows == out[2] && args.weight->cols == args.kernel * args.kernel * image[2]));
   assert(args.out->dtype() == DType::kF32 && out.rank() == 3 && args.out->contiguous());
-  assert(out[0] == (image[0] - 2) / args.stride && out[1] == (image[1] - 2) / args.stride);
+  assert(out[0] == (image[0] - 2) * args.upsample / args.stride);
+  assert(out[1] == (image[1] - 2) * args.upsample / args.stride);
   assert(args.residual == nullptr || (args.residual->shape() == out && args.residual->dtype() == DType::kF32));
   dispatch(exec, cpu::conv, cuda::conv, args);
 }
@@ -61,6 +64,12 @@ void conv(Exec& exec, const ConvArgs& args) {
 Weight pack_conv(Exec& exec, const Tensor& values) {
   assert(values.dtype() == DType::kF32 && values.shape().rank() == 4 && values.contiguous());
   return dispatch(exec, cpu::pack_conv, cuda::pack_conv, values);
+}
+
+Weight pack_upsample_conv(Exec& exec, const Tensor& values) {
+  assert(values.dtype() == DType::kF32 && values.shape().rank() == 4 && values.contiguous());
+  assert(values.shape()[2] == 3 && values.shape()[3] == 3);
+  return dispatch(exec, cpu::pack_upsample_conv, cuda::pack_upsample_conv, values);
 }
 
 }  // namespace omni::ops

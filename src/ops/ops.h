@@ -25,8 +25,8 @@ Activation concat(Exec& exec, const Tensor& plain, const Tensor& activated, Act 
 void qkv(Exec& exec, const QkvArgs& args);
 void attention(Exec& exec, const AttentionArgs& args);
 
-// The padded image (kernels/ops.h) of x [h, w, c] f32, each pixel repeated upsample x upsample.
-Tensor pad_image(Exec& exec, const Tensor& x, int upsample);
+// The padded image (kernels/ops.h) of x [h, w, c] f32.
+Tensor pad_image(Exec& exec, const Tensor& x);
 // The padded image of group_norm(x), through SiLU when asked.
 Tensor group_norm(Exec& exec, const Tensor& x, int groups, const float* gain, const float* shift, float eps, Silu silu);
 // A convolution over a padded image. bias: [c_out] or null; residual: [h, w, c_out] f32 or null.
@@ -36,5 +36,7 @@ Tensor conv(Exec& exec, const Tensor& padded_image, const Weight& weight, const 
 void conv(Exec& exec, const ConvArgs& args);
 // values: [c_out, c_in, kh, kw] f32.
 Weight pack_conv(Exec& exec, const Tensor& values);
+// values: [c_out, c_in, 3, 3] f32, for a convolution with upsample 2.
+Weight pack_upsample_conv(Exec& exec, const Tensor& values);
 
 }  // namespace omni::ops

@@ -16,9 +16,12 @@ using testing::random_tensor;
 struct ConvCase {
   int64_t height, width, inputs, outputs;
   int kernel, stride;
+  int upsample = 1;
+  Shape output() const { return Shape{height * upsample / stride, width * upsample / stride, outputs}; }
   std::string text() const {
     return std::to_string(height) + "x" + std::to_string(width) + " c_in " + std::to_string(inputs) + " c_out " +
-           std::to_string(outputs) + " kernel " + std::to_string(kernel) + " stride " + std::to_string(stride);
+           std::to_string(outputs) + " kernel " + std::to_string(kernel) + " stride " + std::to_string(stride) +
+           " upsample " + std::to_string(upsample);
   }
 };
 
@@ -37,26 +40,46 @@ Tensor padded_image(const ConvCase& c, DType dtype) {
   return cast(out, dtype);
 }
 
+// Random weights that are exact in bf16, as are sums of four of them: both sides multiply the same numbers.
+Tensor exact_weights(const ConvCase& c) {
+  const float scale = 1.0f / std::sqrt(static_cast<float>(c.inputs * c.kernel * c.kernel));
+  Tensor out = random_tensor(Shape{c.outputs, c.inputs, c.kernel, c.kernel}, 22, scale);
+  if (c.upsample == 1) return to_f32(cast(out, DType::kBF16));
+  const float unit = std::exp2(std::floor(std::log2(scale))) / 16;
+  for (int64_t i = 0; i < out.shape().count(); ++i) {
+    out.f32()[i] = unit * std::round(std::fmin(std::fmax(out.f32()[i] / unit, -64.0f), 64.0f));
+  }
+  return out;
+}
+
 class Conv : public ::testing::TestWithParam<DType> {
  protected:
   Conv() { exec_.pool = &pool_; }
 
+  std::pair<Weight, Weight> packed_weights(const ConvCase& c, const Tensor& weights) {
+    if (c.upsample == 2)
+      return {cpu::pack_upsample_conv(exec_, weights), reference::pack_upsample_conv(exec_, weights)};
+    Weight packed = cpu::pack_conv(exec_, weights);
+    EXPECT_EQ(packed.rows, c.outputs);
+    EXPECT_EQ(packed.cols, c.kernel * c.kernel * padded_channels(c.inputs));
+    return {std::move(packed), reference::pack_conv(exec_, weights)};
+  }
+
   void check(const ConvCase& c) {
     exec_.compute = GetParam();
-    // Weights that are exact in bf16, so that both sides multiply the same numbers.
-    const float scale = 1.0f / std::sqrt(static_cast<float>(c.inputs * c.kernel * c.kernel));
-    const Tensor weights =
-        to_f32(cast(random_tensor(Shape{c.outputs, c.inputs, c.kernel, c.kernel}, 22, scale), DType::kBF16));
+    const Tensor weights = exact_weights(c);
     const Tensor bias = random_tensor(Shape{c.outputs}, 23);
     const Tensor image = padded_image(c, GetParam());
-    const Shape shape{c.height / c.stride, c.width / c.stride, c.outputs};
+    const Shape shape = c.output();
     const Tensor residual = random_tensor(shape, 24);
     for (const int mode : {0, 1, 2}) {  // bare, bias and residual, residual in the output itself
       Tensor got = random_tensor(shape, 24), want(DType::kF32, shape);
-      ConvArgs args{.image = &image, .bias = mode > 0 ? bias.f32() : nullptr, .kernel = c.kernel, .stride = c.stride};
-      const Weight packed = cpu::pack_conv(exec_, weights), plain = reference::pack_conv(exec_, weights);
-      EXPECT_EQ(packed.rows, c.outputs);
-      EXPECT_EQ(packed.cols, c.kernel * c.kernel * padded_channels(c.inputs));
+      ConvArgs args{.image = &image,
+                    .bias = mode > 0 ? bias.f32() : nullptr,
+                    .kernel = c.kernel,
+                    .stride = c.stride,
+                    .upsample = c.upsample};
+      const auto [packed, plain] = packed_weights(c, weights);
       args.weight = &packed;
       args.out = &got;
       args.residual = mode == 0 ? nullptr : mode == 1 ? &residual : &got;
@@ -99,6 +122,15 @@ TEST_P(Conv, StrideTwoPadsRightAndBottomOnly) {
   }
 }
 
+TEST_P(Conv, UpsampleRepeatsPixelsFirst) {
+  for (const int64_t inputs : {3, 16, 32, 128}) {
+    check({8, 8, inputs, 32, 3, 1, 2});
+    check({7, 13, inputs, 64, 3, 1, 2});
+    check({1, 1, inputs, 40, 3, 1, 2});
+    check({2, 29, inputs, 3, 3, 1, 2});
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Compute, Conv, ::testing::Values(DType::kBF16, DType::kF32),
                          [](const auto& info) { return std::string(dtype_name(info.param)); });
 
@@ -121,6 +153,12 @@ TEST(ConvReference, ComputesAHandMadeExample) {
   Tensor half(DType::kF32, Shape{1, 1, 1});
   reference::conv(exec, {.image = &image, .weight = &packed, .kernel = 3, .stride = 2, .out = &half});
   EXPECT_EQ(half.f32()[0], 1 + 4 + 12 + 20);  // tap (0, 0) on pixel (0, 0)
+  Tensor twice(DType::kF32, Shape{4, 4, 1});
+  reference::conv(exec, {.image = &image, .weight = &packed, .upsample = 2, .out = &twice});
+  // The repeated image is 1 1 2 2 / 1 1 2 2 / 3 3 4 4 / 3 3 4 4.
+  EXPECT_EQ(twice.f32()[0], 5 + 6 + 8 + 9);
+  EXPECT_EQ(twice.f32()[5], 1 + 2 + 2 * 3 + 4 + 5 + 2 * 6 + 3 * (7 + 8) + 4 * 9);
+  EXPECT_EQ(twice.f32()[15], 4 * (1 + 2 + 4 + 5));
 }
 
 }  // namespace

@@ -86,6 +86,7 @@ void run_unit(const Plan& plan, int64_t unit, int thread) {
   std::byte* const scratch = plan.scratch + thread * plan.scratch_bytes;
   std::byte* const expanded = scratch + plan.expanded_offset;
   constexpr int64_t kTileBytes = kMaxTileRows * kStepBytes;
+  const int64_t output_width = job.output_width == 0 ? job.width : job.output_width;
   PanelVectors vectors;
   const TileOutput panel_out = panel_output(job, panel, vectors);
   for (int64_t b = 0; b < plan.block_count; ++b) {
@@ -104,7 +105,7 @@ void run_unit(const Plan& plan, int64_t unit, int thread) {
       std::byte* acc = scratch + (plan.block_count == 1 ? 0 : (tile - first_tile) * kTileBytes);
       in.a = job.a + line * job.line_stride + row * job.row_stride;
       table.tile[rows](in, acc);
-      if (b + 1 == plan.block_count) table.finish(acc, rows, tile_output(panel_out, line * split.width + row));
+      if (b + 1 == plan.block_count) table.finish(acc, rows, tile_output(panel_out, line * output_width + row));
     }
   }
 }

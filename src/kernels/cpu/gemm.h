@@ -12,6 +12,7 @@ struct Gemm {
   const std::byte* a = nullptr;
   int64_t lines = 1, width = 0;
   int64_t line_stride = 0, row_stride = 0;  // bytes
+  int64_t output_width = 0;                 // rows of the output from line to line; 0: width
   const int64_t* segments = nullptr;
   int64_t segment_count = 1;
   int64_t segment_steps = 0;

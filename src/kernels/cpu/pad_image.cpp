@@ -86,20 +86,20 @@ void group_statistics(Exec& exec, const PadImageArgs& args, const Affine& out) {
 void pad_image(Exec& exec, const PadImageArgs& args) {
   const PadImageTable& table = pad_image_table();
   const Tensor& x = *args.x;
-  const int64_t h = x.shape()[0], w = x.shape()[1], c = x.shape()[2], up = args.upsample;
+  const int64_t h = x.shape()[0], w = x.shape()[1], c = x.shape()[2];
   const int64_t step = rows_a_chunk(h, w * c, exec.threads());
   const Scratch::Mark mark(exec.scratch);
   const Tensor vectors = exec.scratch.tensor(DType::kF32, Shape{2, c});
   const Affine affine{vectors.f32(), vectors.f32() + c};
   if (args.groups > 0) group_statistics(exec, args, affine);
 
-  const int64_t pixel = storage_bytes(args.out->dtype(), args.out->cols()), line = (w * up + 2) * pixel;
+  const int64_t pixel = storage_bytes(args.out->dtype(), args.out->cols()), line = (w + 2) * pixel;
   std::byte* const image = args.out->raw();
   std::memset(image, 0, static_cast<size_t>(line));
-  std::memset(image + (h * up + 1) * line, 0, static_cast<size_t>(line));
+  std::memset(image + (h + 1) * line, 0, static_cast<size_t>(line));
   exec.pool->parallel_for((h + step - 1) / step, [&](int64_t chunk, int) {
     for (int64_t y = chunk * step; y < std::min(h, (chunk + 1) * step); ++y) {
-      std::byte* out = image + (y * up + 1) * line;
+      std::byte* out = image + (y + 1) * line;
       std::memset(out, 0, static_cast<size_t>(pixel));
       std::memset(out + line - pixel, 0, static_cast<size_t>(pixel));
       table.write_row(PixelRow{.x = x.f32() + y * w * c,
@@ -108,11 +108,9 @@ void pad_image(Exec& exec, const PadImageArgs& args) {
                                .gain = args.groups > 0 ? affine.gain : nullptr,
                                .shift = affine.shift,
                                .silu = args.silu,
-                               .upsample = up,
                                .out = out + pixel,
                                .padded_channels = args.out->cols(),
                                .bf16 = args.out->dtype() == DType::kBF16});
-      for (int64_t u = 1; u < up; ++u) std::memcpy(out + u * line, out, static_cast<size_t>(line));
     }
   });
 }

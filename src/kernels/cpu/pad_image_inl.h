@@ -71,15 +71,12 @@ void write_pixels(const PixelRow& row) {
   const F value;
   T* out = static_cast<T*>(row.out);
   const float* x = row.x;
-  for (int64_t i = 0; i < row.width; ++i, x += row.channels, out += row.upsample * row.padded_channels) {
+  for (int64_t i = 0; i < row.width; ++i, x += row.channels, out += row.padded_channels) {
     int64_t c = 0;
     for (; c + kL <= row.channels; c += kL) value(V::load(x + c), row, c).store(out + c);
     if (c < row.channels)
       value(V::load(x + c, row.channels - c), row, c, row.channels - c).store(out + c, row.channels - c);
     for (c = row.channels; c < row.padded_channels; ++c) out[c] = 0;
-    for (int64_t u = 1; u < row.upsample; ++u) {
-      for (c = 0; c < row.padded_channels; ++c) out[u * row.padded_channels + c] = out[c];
-    }
   }
 }
 

@@ -10,8 +10,7 @@ struct PixelRow {
   const float* gain = nullptr;  // [channels], or null: copied as it is
   const float* shift = nullptr;
   bool silu = false;
-  int64_t upsample = 1;         // each pixel this often
-  void* out = nullptr;          // [width * upsample, padded_channels]
+  void* out = nullptr;          // [width, padded_channels]
   int64_t padded_channels = 0;  // the tail is zeroed
   bool bf16 = false;
 };

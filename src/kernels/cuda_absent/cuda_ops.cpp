@@ -40,4 +40,8 @@ Weight pack_conv(Exec&, const Tensor&) {
   absent();
 }
 
+Weight pack_upsample_conv(Exec&, const Tensor&) {
+  absent();
+}
+
 }  // namespace omni::cuda

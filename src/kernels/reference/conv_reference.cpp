@@ -11,7 +11,13 @@ double pixel_at(const Tensor& image, int64_t i) {
   return image.dtype() == DType::kBF16 ? bf16_to_f32(image.data<uint16_t>()[i]) : image.f32()[i];
 }
 
-// One output value; the weight is [c_out, taps * channels], tap-major.
+// The padded image's row (or column) that a row of the padded repeated image shows; border to border.
+int64_t small(int64_t at, int upsample) {
+  return at == 0 ? 0 : (at - 1) / upsample + 1;
+}
+
+// One output value; the weight is [c_out, taps * channels], tap-major. With upsample the taps walk the repeated image,
+// which has a border of one pixel of its own.
 double convolve(const ConvArgs& args, int64_t y, int64_t x, int64_t output) {
   const Tensor& image = *args.image;
   const int64_t width = image.shape()[1], channels = image.shape()[2];
@@ -20,7 +26,8 @@ double convolve(const ConvArgs& args, int64_t y, int64_t x, int64_t output) {
   double sum = 0;
   for (int64_t dy = 0; dy < args.kernel; ++dy) {
     for (int64_t dx = 0; dx < args.kernel; ++dx) {
-      const int64_t pixel = (y * args.stride + start + dy) * width + x * args.stride + start + dx;
+      const int64_t row = y * args.stride + start + dy, col = x * args.stride + start + dx;
+      const int64_t pixel = small(row, args.upsample) * width + small(col, args.upsample);
       for (int64_t c = 0; c < channels; ++c) sum += pixel_at(image, pixel * channels + c) * *weight++;
     }
   }
@@ -43,8 +50,13 @@ Weight pack_conv(Exec&, const Tensor& values) {
   return float_weight(std::move(out));
 }
 
+Weight pack_upsample_conv(Exec& exec, const Tensor& values) {
+  return pack_conv(exec, values);
+}
+
 void conv(Exec& exec, const ConvArgs& args) {
-  const int64_t height = (args.image->shape()[0] - 2) / args.stride, width = (args.image->shape()[1] - 2) / args.stride;
+  const int64_t height = (args.image->shape()[0] - 2) * args.upsample / args.stride;
+  const int64_t width = (args.image->shape()[1] - 2) * args.upsample / args.stride;
   const int64_t outputs = args.weight->rows;
   assert(args.weight->cols == args.kernel * args.kernel * args.image->shape()[2]);
   exec.pool->parallel_for(height, [&](int64_t y, int) {

@@ -41,12 +41,12 @@ Statistics group_statistics(const PadImageArgs& args) {
 
 void pad_image(Exec&, const PadImageArgs& args) {
   const Tensor& x = *args.x;
-  const int64_t h = x.shape()[0], w = x.shape()[1], c = x.shape()[2], up = args.upsample;
+  const int64_t h = x.shape()[0], w = x.shape()[1], c = x.shape()[2];
   const Statistics statistics = group_statistics(args);
   std::memset(args.out->raw(), 0, static_cast<size_t>(args.out->bytes()));
-  for (int64_t row = 0; row < h * up; ++row) {
-    for (int64_t col = 0; col < w * up; ++col) {
-      const int64_t from = row / up * w + col / up, to = (row + 1) * (w * up + 2) + col + 1;
+  for (int64_t row = 0; row < h; ++row) {
+    for (int64_t col = 0; col < w; ++col) {
+      const int64_t from = row * w + col, to = (row + 1) * (w + 2) + col + 1;
       for (int64_t i = 0; i < c; ++i) {
         const auto channel = static_cast<size_t>(i);
         double value = (value_at(x, from, i) - statistics.mean[channel]) * statistics.inverse[channel];

@@ -12,5 +12,7 @@ void pad_image(Exec& exec, const PadImageArgs& args);
 void conv(Exec& exec, const ConvArgs& args);
 // values: [c_out, c_in, kh, kw] f32. The result's rows = c_out, cols = kh * kw * padded_channels(c_in).
 Weight pack_conv(Exec& exec, const Tensor& values);
+// values: [c_out, c_in, 3, 3] f32, for ConvArgs::upsample 2. The result's shape is the back end's own.
+Weight pack_upsample_conv(Exec& exec, const Tensor& values);
 
 }  // namespace omni::reference

@@ -26,17 +26,16 @@ struct Net {
     if (r.shortcut) out = e.scratch.tensor(DType::kF32, Shape{x.shape()[0], x.shape()[1], r.conv2.c_out()});
     const Scratch::Mark mark(e.scratch);
     const Tensor middle = r.conv1(e, normed(x, r.norm1, ops::Silu::kYes));
-    if (r.shortcut) r.shortcut->into(e, ops::pad_image(e, x, 1), nullptr, out);
+    if (r.shortcut) r.shortcut->into(e, ops::pad_image(e, x), nullptr, out);
     r.conv2.into(e, normed(middle, r.norm2, ops::Silu::kYes), &out, out);
     return out;
   }
 
   // conv(pad(x)) with the padded copy given back at once.
-  Tensor resized(const Conv& conv, const Tensor& x, int upsample) const {
-    const int64_t h = x.shape()[0] * upsample / conv.stride(), w = x.shape()[1] * upsample / conv.stride();
-    Tensor out = e.scratch.tensor(DType::kF32, Shape{h, w, conv.c_out()});
+  Tensor convolved(const Conv& conv, const Tensor& x) const {
+    Tensor out = e.scratch.tensor(DType::kF32, conv.output_shape(x.shape()[0], x.shape()[1]));
     const Scratch::Mark mark(e.scratch);
-    conv.into(e, ops::pad_image(e, x, upsample), nullptr, out);
+    conv.into(e, ops::pad_image(e, x), nullptr, out);
     return out;
   }
 
@@ -140,7 +139,7 @@ VaeDecoder::VaeDecoder(const Scope& root, const VaeConfig& c)
     for (int64_t layer = 0; layer <= c.layers_per_block; ++layer) {
       block.resnets.emplace_back(s / "resnets" / layer, layer == 0 ? width : out, out);
     }
-    if (i + 1 < c.blocks.size()) block.resize = (s / "upsamplers" / "0").conv("conv", out, out, 3);
+    if (i + 1 < c.blocks.size()) block.resize = (s / "upsamplers" / "0").upsample_conv("conv", out, out);
     blocks_.push_back(std::move(block));
     width = out;
   }
@@ -152,11 +151,11 @@ Tensor VaeDecoder::operator()(Exec& e, const Tensor& latents) const {
   const Net net{e, static_cast<int>(config_.groups)};
   Tensor x = e.scratch.tensor(DType::kF32, latents.shape());
   for (int64_t i = 0; i < latents.shape().count(); ++i) x.f32()[i] = latents.f32()[i] / config_.scaling + config_.shift;
-  if (post_quant_) x = net.resized(*post_quant_, x, 1);
-  x = net.mid(mid_, net.resized(in_, x, 1));
+  if (post_quant_) x = net.convolved(*post_quant_, x);
+  x = net.mid(mid_, net.convolved(in_, x));
   for (const VaeBlock& block : blocks_) {
     for (const VaeResnet& resnet : block.resnets) x = net.resnet(resnet, x);
-    if (block.resize) x = net.resized(*block.resize, x, 2);
+    if (block.resize) x = net.convolved(*block.resize, x);
   }
   const Tensor image = owned(out_(e, net.normed(x, norm_out_, ops::Silu::kYes)), config_.channels);
   if (e.tap != nullptr) e.record(path_ + ".decoded", image);
@@ -187,13 +186,13 @@ Tensor VaeEncoder::operator()(Exec& e, const Tensor& image) const {
   assert(image.shape().rank() == 3 && image.shape()[0] % config_.factor() == 0 && image.shape()[1] % config_.factor() == 0);
   const Scratch::Mark mark(e.scratch);
   const Net net{e, static_cast<int>(config_.groups)};
-  Tensor x = net.resized(in_, image, 1);
+  Tensor x = net.convolved(in_, image);
   for (const VaeBlock& block : blocks_) {
     for (const VaeResnet& resnet : block.resnets) x = net.resnet(resnet, x);
-    if (block.resize) x = net.resized(*block.resize, x, 1);
+    if (block.resize) x = net.convolved(*block.resize, x);
   }
   x = out_(e, net.normed(net.mid(mid_, x), norm_out_, ops::Silu::kYes));
-  if (quant_) x = net.resized(*quant_, x, 1);
+  if (quant_) x = net.convolved(*quant_, x);
   return owned(x, config_.latent_channels);  // channels [mean | log variance]
 }
 
