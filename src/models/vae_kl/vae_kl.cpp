@@ -31,7 +31,7 @@ struct Net {
     return out;
   }
 
-  // conv(pad(x)) with the padded copy given back at once.
+  // conv(x), the padded copy of x given back at once.
   Tensor convolved(const Conv& conv, const Tensor& x) const {
     Tensor out = e.scratch.tensor(DType::kF32, conv.output_shape(x.shape()[0], x.shape()[1]));
     const Scratch::Mark mark(e.scratch);
@@ -44,11 +44,11 @@ struct Net {
     const int64_t h = x.shape()[0], w = x.shape()[1], c = x.shape()[2], n = h * w;
     const Tensor padded = normed(x, a.norm, ops::Silu::kNo);
     Tensor pixels = e.scratch.tensor(padded.dtype(), Shape{n, c});  // the interior, dense
-    const auto size = static_cast<int64_t>(dtype_info(padded.dtype()).storage_bits / 8);
-    const int64_t stride = padded.shape()[2];
-    for (int64_t i = 0; i < n; ++i) {
-      std::copy_n(padded.raw() + ((i / w + 1) * (w + 2) + i % w + 1) * stride * size, c * size, pixels.raw() + i * c * size);
-    }
+    assert(padded.shape()[2] == c);                                 // heads are multiples of 8 channels
+    const int64_t line = storage_bytes(padded.dtype(), w * c), pixel = storage_bytes(padded.dtype(), c);
+    e.pool->parallel_for(h, [&](int64_t y, int) {
+      std::copy_n(padded.raw() + (y + 1) * (line + 2 * pixel) + pixel, line, pixels.raw() + y * line);
+    });
     const Tensor qkv = a.qkv(e, ops::to(e, pixels, a.qkv.wants()), e.compute);
     Tensor q = e.scratch.tensor(e.compute, Shape{1, n, c}), k = e.scratch.tensor(e.compute, Shape{1, n, c});
     Tensor v = e.scratch.tensor(e.compute, Shape{1, n, c}), attended = e.scratch.tensor(e.compute, Shape{n, c});
@@ -65,10 +65,13 @@ struct Net {
   }
 };
 
-Tensor owned(const Tensor& scratch, int64_t channels) {
+// The first channels of an image, in memory of its own.
+Tensor owned(Exec& e, const Tensor& scratch, int64_t channels) {
   const int64_t h = scratch.shape()[0], w = scratch.shape()[1], c = scratch.shape()[2];
   Tensor out(DType::kF32, Shape{h, w, channels});
-  for (int64_t i = 0; i < h * w; ++i) std::copy_n(scratch.f32() + i * c, channels, out.f32() + i * channels);
+  e.pool->parallel_for(h, [&](int64_t y, int) {
+    for (int64_t i = y * w; i < (y + 1) * w; ++i) std::copy_n(scratch.f32() + i * c, channels, out.f32() + i * channels);
+  });
   return out;
 }
 
@@ -157,7 +160,7 @@ Tensor VaeDecoder::operator()(Exec& e, const Tensor& latents) const {
     for (const VaeResnet& resnet : block.resnets) x = net.resnet(resnet, x);
     if (block.resize) x = net.convolved(*block.resize, x);
   }
-  const Tensor image = owned(out_(e, net.normed(x, norm_out_, ops::Silu::kYes)), config_.channels);
+  const Tensor image = owned(e, out_(e, net.normed(x, norm_out_, ops::Silu::kYes)), config_.channels);
   if (e.tap != nullptr) e.record(path_ + ".decoded", image);
   return image;
 }
@@ -193,7 +196,7 @@ Tensor VaeEncoder::operator()(Exec& e, const Tensor& image) const {
   }
   x = out_(e, net.normed(net.mid(mid_, x), norm_out_, ops::Silu::kYes));
   if (quant_) x = net.convolved(*quant_, x);
-  return owned(x, config_.latent_channels);  // channels [mean | log variance]
+  return owned(e, x, config_.latent_channels);  // channels [mean | log variance]
 }
 
 }  // namespace omni
