@@ -1,6 +1,8 @@
 #include "kernels/cpu/gemm_table.h"
 
 #if defined(__x86_64__)
+#include "kernels/cpu/simd_avx512.h"
+// The vector type comes first.
 #include "kernels/cpu/gemm_finish.h"
 #include "kernels/cpu/gemm_tiles_avx512.h"
 #include "kernels/cpu/panel_expand_avx512.h"

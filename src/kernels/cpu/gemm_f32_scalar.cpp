@@ -1,3 +1,5 @@
+#include "kernels/cpu/simd_scalar.h"
+// The vector type comes first.
 #include "kernels/cpu/gemm_finish.h"
 #include "kernels/cpu/gemm_table.h"
 

@@ -1,146 +1,125 @@
 #pragma once
 #include "kernels/cpu/gemm_table.h"
+#include "kernels/cpu/math_inl.h"
 
-// The epilogue of a tile as plain loops over 32 columns, compiled (and vectorised) by each instruction set's files for
-// itself: everything here is in an anonymous namespace on purpose.
+// The epilogue of a tile over V: two vectors of columns at a time, what belongs to the columns held in registers over
+// all rows. Include one simd_*.h first; everything here is in an anonymous namespace on purpose.
 namespace omni::cpu {
 namespace {
 
-inline float multiply_add(float a, float b, float c) {
-#if defined(__FMA__)
-  return __builtin_fmaf(a, b, c);
-#else
-  return a * b + c;
-#endif
-}
+constexpr int64_t kPair = 2 * V::kLanes;
+static_assert(kPanelColumns % kPair == 0);
 
-// e^x to about 2e-7 relative, x clamped to where it is a normal f32: 2^n * e^f with |f| <= ln(2) / 2.
-inline float exp_value(float x) {
-  x = x < -87.0f ? -87.0f : x;
-  x = x > 88.0f ? 88.0f : x;
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  const float n = (x * 1.44269504f + kRound) - kRound;
-  float f = multiply_add(n, -0.693359375f, x);
-  f = multiply_add(n, 2.12194440e-4f, f);
-  float p = 1.0f / 5040;
-  p = multiply_add(p, f, 1.0f / 720);
-  p = multiply_add(p, f, 1.0f / 120);
-  p = multiply_add(p, f, 1.0f / 24);
-  p = multiply_add(p, f, 1.0f / 6);
-  p = multiply_add(p, f, 0.5f);
-  p = multiply_add(p, f, 1.0f);
-  p = multiply_add(p, f, 1.0f);
-  const int32_t power = (static_cast<int32_t>(n) + 127) << 23;
-  return p * __builtin_bit_cast(float, power);
-}
+// What each column of a pair of vectors is scaled, shifted and gated by; neutral where the output has no such part.
+struct PairColumns {
+  V scale[2], bias[2], gate[2];
+  alignas(64) int32_t minus[kPair];  // 128 * sums
+};
 
-inline float sigmoid_value(float x) {
-  return 1.0f / (1.0f + exp_value(-x));
-}
-
-// x * (1 + erf(x / sqrt 2)) / 2, with erf from Abramowitz and Stegun 7.1.26 (error below 1.5e-7).
-inline float gelu_erf_value(float x) {
-  const float z = (x < 0 ? -x : x) * 0.70710678f;
-  const float t = 1.0f / multiply_add(0.3275911f, z, 1.0f);
-  float p = 1.061405429f;
-  p = multiply_add(p, t, -1.453152027f);
-  p = multiply_add(p, t, 1.421413741f);
-  p = multiply_add(p, t, -0.284496736f);
-  p = multiply_add(p, t, 0.254829592f);
-  const float tail = 0.5f * p * t * exp_value(-z * z);  // (1 - erf(z)) / 2
-  return x * (x < 0 ? tail : 1.0f - tail);
-}
-
-inline float gelu_tanh_value(float x) {
-  // (1 + tanh u) / 2 = sigmoid(2 u)
-  return x * sigmoid_value(1.5957691216f * multiply_add(0.044715f * x * x, x, x));
-}
-
-template <class F>
-inline void each_column(float* v, F f) {
-  for (int c = 0; c < kPanelColumns; ++c) v[c] = f(v[c]);
-}
-
-inline void activate(Act act, float* v) {
-  switch (act) {
-    case Act::kNone:
-      return;
-    case Act::kGeluTanh:
-      return each_column(v, [](float x) { return gelu_tanh_value(x); });
-    case Act::kGeluErf:
-      return each_column(v, [](float x) { return gelu_erf_value(x); });
-    case Act::kQuickGelu:
-      return each_column(v, [](float x) { return x * sigmoid_value(1.702f * x); });
-    case Act::kSilu:
-      return each_column(v, [](float x) { return x * sigmoid_value(x); });
+inline PairColumns pair_columns(const TileOutput& out, int64_t column) {
+  PairColumns c;
+  for (int i = 0; i < 2; ++i) {
+    const int64_t at = column + i * V::kLanes;
+    c.scale[i] = out.column_scale == nullptr ? V::set(1.0f) : V::load(out.column_scale + at);
+    c.bias[i] = out.bias == nullptr ? V::set(0.0f) : V::load(out.bias + at);
+    c.gate[i] = out.gate == nullptr ? V::set(1.0f) : V::load(out.gate + at);
   }
+  for (int64_t i = 0; i < kPair; ++i) c.minus[i] = out.sums == nullptr ? 0 : 128 * out.sums[column + i];
+  return c;
 }
 
-inline uint16_t round_to_bf16(float value) {
-  const uint32_t bits = __builtin_bit_cast(uint32_t, value);
-  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1)) >> 16;
-  const uint32_t nan = (bits >> 16) | 0x40;
-  return static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
+inline V load_sums(const float* acc, const int32_t*) {
+  return V::load(acc);
+}
+inline V load_sums(const int32_t* acc, const int32_t* minus) {
+  return V::from_ints(acc, minus);
 }
 
-inline void store_row(const float* v, const TileOutput& out, int64_t row) {
-  if (out.y_is_bf16) {
-    uint16_t* y = static_cast<uint16_t*>(out.y) + row * out.y_stride;
-    uint16_t rounded[kPanelColumns];
-    for (int c = 0; c < kPanelColumns; ++c) rounded[c] = round_to_bf16(v[c]);
-    if (out.columns == kPanelColumns)
-      __builtin_memcpy(y, rounded, sizeof rounded);
-    else
-      for (int c = 0; c < out.columns; ++c) y[c] = rounded[c];
+template <Act kAct>
+inline V activate(V x) {
+  if constexpr (kAct == Act::kGeluTanh) return gelu_tanh(x);
+  if constexpr (kAct == Act::kGeluErf) return gelu_erf(x);
+  if constexpr (kAct == Act::kQuickGelu) return quick_gelu(x);
+  if constexpr (kAct == Act::kSilu) return silu(x);
+  return x;
+}
+
+// Columns [0, columns) of a pair; most pairs are whole.
+template <class T>
+inline void store_pair(V a, V b, T* y, int64_t columns) {
+  if (columns >= kPair) return V::store_two(y, a, b);
+  const int64_t first = columns < V::kLanes ? columns : V::kLanes;
+  a.store(y, first);
+  b.store(y + V::kLanes, columns - first);
+}
+
+// gate * v + residual.
+inline void add_residual(const PairColumns& c, const float* residual, int64_t columns, V& a, V& b) {
+  if (columns >= kPair) {
+    a = V::fma(a, c.gate[0], V::load(residual));
+    b = V::fma(b, c.gate[1], V::load(residual + V::kLanes));
     return;
   }
-  float* y = static_cast<float*>(out.y) + row * out.y_stride;
-  if (out.columns == kPanelColumns)
-    __builtin_memcpy(y, v, kPanelColumns * sizeof(float));
-  else
-    for (int c = 0; c < out.columns; ++c) y[c] = v[c];
+  const int64_t first = columns < V::kLanes ? columns : V::kLanes;
+  a = V::fma(a, c.gate[0], V::load(residual, first));
+  b = V::fma(b, c.gate[1], V::load(residual + V::kLanes, columns - first));
 }
 
-inline void load_accumulators(const float* acc, const TileOutput&, float* v) {
-  for (int c = 0; c < kPanelColumns; ++c) v[c] = acc[c];
-}
-inline void load_accumulators(const int32_t* acc, const TileOutput& out, float* v) {
-  if (out.sums != nullptr) {
-    for (int c = 0; c < kPanelColumns; ++c) v[c] = static_cast<float>(acc[c] - 128 * out.sums[c]);
-  } else {
-    for (int c = 0; c < kPanelColumns; ++c) v[c] = static_cast<float>(acc[c]);
+template <class Acc, Act kAct>
+void finish_pair(const Acc* acc, int64_t rows, const TileOutput& out, int64_t column) {
+  const PairColumns c = pair_columns(out, column);
+  const int64_t columns = out.columns - column, y_stride = out.y_stride, residual_stride = out.residual_stride;
+  const float *row_scale = out.row_scale, *residual = out.residual == nullptr ? nullptr : out.residual + column;
+  const int64_t row_scale_step = out.row_scale_step;
+  const bool scaled = row_scale != nullptr || out.column_scale != nullptr, gated = out.gate != nullptr;
+  float* wide = out.y_is_bf16 ? nullptr : static_cast<float*>(out.y) + column;
+  uint16_t* narrow = out.y_is_bf16 ? static_cast<uint16_t*>(out.y) + column : nullptr;
+  acc += column;
+  for (int64_t row = 0; row < rows; ++row, acc += kPanelColumns) {
+    V a = load_sums(acc, c.minus), b = load_sums(acc + V::kLanes, c.minus + V::kLanes);
+    if (scaled) {
+      const V scale = V::set(row_scale == nullptr ? 1.0f : row_scale[row * row_scale_step]);
+      a = V::fma(a * scale, c.scale[0], c.bias[0]);
+      b = V::fma(b * scale, c.scale[1], c.bias[1]);
+    } else {
+      a = a + c.bias[0];
+      b = b + c.bias[1];
+    }
+    a = activate<kAct>(a);
+    b = activate<kAct>(b);
+    if (residual != nullptr) {
+      add_residual(c, residual + row * residual_stride, columns, a, b);
+    } else if (gated) {
+      a = a * c.gate[0];
+      b = b * c.gate[1];
+    }
+    if (wide != nullptr)
+      store_pair(a, b, wide + row * y_stride, columns);
+    else
+      store_pair(a, b, narrow + row * y_stride, columns);
   }
+}
+
+template <class Acc, Act kAct>
+void finish_columns(const void* accumulators, int64_t rows, const TileOutput& out) {
+  for (int64_t column = 0; column < out.columns; column += kPair)
+    finish_pair<Acc, kAct>(static_cast<const Acc*>(accumulators), rows, out, column);
 }
 
 // Acc: float or int32_t.
 template <class Acc>
-void finish_tile(const void* accumulators, int64_t rows, const TileOutput& out) {
-  const Acc* acc = static_cast<const Acc*>(accumulators);
-  for (int64_t row = 0; row < rows; ++row, acc += kPanelColumns) {
-    alignas(64) float v[kPanelColumns];
-    load_accumulators(acc, out, v);
-    if (out.row_scale != nullptr) {
-      const float scale = out.row_scale[row * out.row_scale_step];
-      for (int c = 0; c < kPanelColumns; ++c) v[c] *= scale;
-    }
-    if (out.column_scale != nullptr) {
-      for (int c = 0; c < kPanelColumns; ++c) v[c] *= out.column_scale[c];
-    }
-    if (out.bias != nullptr) {
-      for (int c = 0; c < kPanelColumns; ++c) v[c] += out.bias[c];
-    }
-    activate(out.act, v);
-    if (out.gate != nullptr) {
-      for (int c = 0; c < kPanelColumns; ++c) v[c] *= out.gate[c];
-    }
-    if (out.residual != nullptr) {
-      const float* residual = out.residual + row * out.residual_stride;
-      if (out.columns == kPanelColumns)
-        for (int c = 0; c < kPanelColumns; ++c) v[c] += residual[c];
-      else
-        for (int c = 0; c < out.columns; ++c) v[c] += residual[c];
-    }
-    store_row(v, out, row);
+void finish_tile(const void* acc, int64_t rows, const TileOutput& out) {
+  switch (out.act) {
+    case Act::kNone:
+      return finish_columns<Acc, Act::kNone>(acc, rows, out);
+    case Act::kGeluTanh:
+      return finish_columns<Acc, Act::kGeluTanh>(acc, rows, out);
+    case Act::kGeluErf:
+      return finish_columns<Acc, Act::kGeluErf>(acc, rows, out);
+    case Act::kQuickGelu:
+      return finish_columns<Acc, Act::kQuickGelu>(acc, rows, out);
+    case Act::kSilu:
+      return finish_columns<Acc, Act::kSilu>(acc, rows, out);
   }
 }
 

@@ -3,14 +3,13 @@
 namespace omni::cpu {
 namespace {
 
-// Taylor series of 2^f for |f| <= 1/2, degree 6: truncation below 1.3e-7.
+// 2^f for |f| <= 1/2: the polynomial of degree 5 with the least relative error, 9.2e-8, of those that are 1 at 0.
 inline V exp2_fraction(V f) {
-  V p = V::set(1.540353039e-4f);
-  p = V::fma(p, f, V::set(1.333355815e-3f));
-  p = V::fma(p, f, V::set(9.618129108e-3f));
-  p = V::fma(p, f, V::set(5.550410866e-2f));
-  p = V::fma(p, f, V::set(2.402265070e-1f));
-  p = V::fma(p, f, V::set(6.931471806e-1f));
+  V p = V::set(1.3264714979e-3f);
+  p = V::fma(p, f, V::set(9.6715135093e-3f));
+  p = V::fma(p, f, V::set(5.5507337838e-2f));
+  p = V::fma(p, f, V::set(2.4022242066e-1f));
+  p = V::fma(p, f, V::set(6.9314697757e-1f));
   return V::fma(p, f, V::set(1.0f));
 }
 
@@ -51,9 +50,10 @@ inline V erfc_positive(V z) {
   return t * exp(p - z * z);
 }
 
-inline V gelu_tanh(V x) {  // x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))
-  const V cube = x * x * x;
-  return x * sigmoid(V::set(1.595769122f) * V::fma(cube, V::set(0.044715f), x));
+// x sigmoid(u), u = 2 sqrt(2 / pi) (x + 0.044715 x^3): log2(e) is in the constants, so that e^-u = 2^-(u log2 e).
+inline V gelu_tanh(V x) {
+  const V u = V::fma(x * x, V::set(-0.1029432397f), V::set(-2.302208198f)) * x;
+  return x / (V::set(1.0f) + exp2(V::min(u, V::set(126.0f))));
 }
 
 inline V gelu_erf(V x) {

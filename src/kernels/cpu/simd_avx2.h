@@ -25,6 +25,10 @@ struct V {
     for (int64_t i = 0; i < n; ++i) all[i] = p[i];
     return load(all);
   }
+  static V from_ints(const int32_t* p, const int32_t* minus) {
+    const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return {_mm256_cvtepi32_ps(_mm256_sub_epi32(a, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(minus))))};
+  }
   static V load_twice(const float* p) {
     const __m256i at = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
     return {_mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), at)};
@@ -46,6 +50,11 @@ struct V {
     alignas(16) uint16_t all[8];
     store(all);
     for (int64_t i = 0; i < n; ++i) p[i] = all[i];
+  }
+  template <class T>
+  static void store_two(T* p, V a, V b) {
+    a.store(p);
+    b.store(p + kLanes);
   }
   void store_bytes(uint8_t* p, int64_t n) const {
     alignas(32) int32_t all[8];

@@ -7,6 +7,34 @@
 namespace omni::cpu {
 namespace {
 
+// bf16 in the upper half of each lane, anything below it.
+inline __m512i high_bf16(__m512 v) {
+  const __m512i bits = _mm512_castps_si512(v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+  return _mm512_mask_or_epi32(up, nan, bits, _mm512_set1_epi32(0x400000));
+}
+
+// a, then b, as 32 bf16.
+#if defined(__AVX512BF16__)
+inline __m512i bf16_pair(__m512 a, __m512 b) {
+  return (__m512i)_mm512_cvtne2ps_pbh(b, a);
+}
+#else
+// Words 1, 3, 5 ... 63 of two registers.
+struct UpperHalves {
+  alignas(64) uint16_t words[32] = {};
+  constexpr UpperHalves() {
+    for (int i = 0; i < 32; ++i) words[i] = static_cast<uint16_t>(2 * i + 1);
+  }
+};
+constexpr UpperHalves kUpperHalves;
+inline __m512i bf16_pair(__m512 a, __m512 b) {
+  return _mm512_permutex2var_epi16(high_bf16(a), _mm512_load_si512(kUpperHalves.words), high_bf16(b));
+}
+#endif
+
 struct V {
   static constexpr int64_t kLanes = 16;
   __m512 v;
@@ -18,23 +46,24 @@ struct V {
   static V widen(__m256i bits) { return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))}; }
   static V load(const uint16_t* p) { return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
   static V load(const uint16_t* p, int64_t n) { return widen(_mm256_maskz_loadu_epi16(low(n), p)); }
+  static V from_ints(const int32_t* p, const int32_t* minus) {
+    return {_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(p), _mm512_loadu_si512(minus)))};
+  }
   static V load_twice(const float* p) {
     const __m512i at = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
     return {_mm512_permutexvar_ps(at, _mm512_castps256_ps512(_mm256_loadu_ps(p)))};
   }
 
-  __m256i bf16() const {
-    const __m512i bits = _mm512_castps_si512(v);
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(up, nan, quiet), 16));
-  }
+  __m256i bf16() const { return _mm512_cvtepi32_epi16(_mm512_srli_epi32(high_bf16(v), 16)); }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store(float* p, int64_t n) const { _mm512_mask_storeu_ps(p, low(n), v); }
   void store(uint16_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bf16()); }
   void store(uint16_t* p, int64_t n) const { _mm256_mask_storeu_epi16(p, low(n), bf16()); }
+  static void store_two(float* p, V a, V b) {
+    a.store(p);
+    b.store(p + kLanes);
+  }
+  static void store_two(uint16_t* p, V a, V b) { _mm512_storeu_si512(p, bf16_pair(a.v, b.v)); }
   void store_bytes(uint8_t* p, int64_t n) const {
     _mm_mask_storeu_epi8(p, low(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
   }

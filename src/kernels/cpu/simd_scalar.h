@@ -37,6 +37,10 @@ struct V {
   static V load(const uint16_t* p, int64_t n) {
     return each([&](int64_t i) { return i < n ? from_bits(static_cast<uint32_t>(p[i]) << 16) : 0.0f; });
   }
+  // p - minus, both integers.
+  static V from_ints(const int32_t* p, const int32_t* minus) {
+    return each([&](int64_t i) { return static_cast<float>(p[i] - minus[i]); });
+  }
   // p[0], p[0], p[1], p[1] ...
   static V load_twice(const float* p) {
     return each([&](int64_t i) { return p[i / 2]; });
@@ -54,6 +58,12 @@ struct V {
   void store(uint16_t* p) const { store(p, kLanes); }
   void store(uint16_t* p, int64_t n) const {
     for (int64_t i = 0; i < n; ++i) p[i] = bf16(v[i]);
+  }
+  // Two vectors side by side.
+  template <class T>
+  static void store_two(T* p, V a, V b) {
+    a.store(p);
+    b.store(p + kLanes);
   }
   // The low byte of each lane, which holds an integer.
   void store_bytes(uint8_t* p, int64_t n) const {
