@@ -37,10 +37,11 @@ void split_row(const QkvTable& table, const QkvArgs& args, int part, int64_t row
                .sin = rotated ? args.sin + token * (d / 2) : nullptr,
                .count = d,
                .out_bf16 = out->dtype() == DType::kBF16};
+  const int64_t x_bytes = head.x_bf16 ? 2 : 4, out_bytes = head.out_bf16 ? 2 : 4, tokens = out->shape()[1];
+  const std::byte* x = args.x->raw() + (row * args.x->row_stride() + part * args.heads * d) * x_bytes;
   for (int64_t h = 0; h < args.heads; ++h) {
-    const int64_t from = row * args.x->row_stride() + (part * args.heads + h) * d;
-    head.x = args.x->raw() + storage_bytes(args.x->dtype(), from);
-    head.out = out->raw() + storage_bytes(out->dtype(), (h * out->shape()[1] + token) * d);
+    head.x = x + h * d * x_bytes;
+    head.out = out->raw() + (h * tokens + token) * d * out_bytes;
     table.head(head);
   }
 }

@@ -9,8 +9,43 @@ inline V load_part(const void* x, bool bf16, int64_t i, int64_t n) {
   return bf16 ? V::load(static_cast<const uint16_t*>(x) + i, n) : V::load(static_cast<const float*>(x) + i, n);
 }
 
-// All of a head fits the buffer, padded with zeros to whole vectors, so that only loads and stores see the tail.
-void qkv_head(const QkvHead& head) {
+inline V rotate(V x, V cos, V sin) {
+  return V::fma(x, cos, (x.swap_pairs() * sin).negate_even());
+}
+
+inline V inverse_norm(V square, int64_t count, float eps) {
+  return V::set(1.0f / __builtin_sqrtf(square.sum() / static_cast<float>(count) + eps));
+}
+
+// A head of exactly kVectors vectors stays in registers, where no load or store needs a count.
+template <class In, class Out, int64_t kVectors>
+void whole_head(const QkvHead& head) {
+  constexpr int64_t kL = V::kLanes;
+  const In* in = static_cast<const In*>(head.x);
+  Out* out = static_cast<Out*>(head.out);
+  V x[kVectors];
+#pragma GCC unroll 32
+  for (int64_t i = 0; i < kVectors; ++i) x[i] = V::load(in + i * kL);
+  if (head.gain != nullptr) {
+    V square[2] = {V::set(0.0f), V::set(0.0f)};
+#pragma GCC unroll 32
+    for (int64_t i = 0; i < kVectors; ++i) square[i % 2] = V::fma(x[i], x[i], square[i % 2]);
+    const V inverse = inverse_norm(square[0] + square[1], head.count, head.eps);
+#pragma GCC unroll 32
+    for (int64_t i = 0; i < kVectors; ++i) x[i] = x[i] * inverse * V::load(head.gain + i * kL);
+  }
+  if (head.cos != nullptr) {
+#pragma GCC unroll 32
+    for (int64_t i = 0; i < kVectors; ++i)
+      x[i] = rotate(x[i], V::load_twice(head.cos + i * kL / 2), V::load_twice(head.sin + i * kL / 2));
+  }
+#pragma GCC unroll 32
+  for (int64_t i = 0; i < kVectors; i += 2) V::store_two(out + i * kL, x[i], x[i + 1]);
+}
+
+// Any size: all of a head fits the buffer, padded with zeros to whole vectors, so that only loads and stores see the
+// tail.
+void any_head(const QkvHead& head) {
   constexpr int64_t kL = V::kLanes;
   alignas(64) float buffer[kMaxHeadDim + kL];
   alignas(64) float cos[kL / 2], sin[kL / 2];
@@ -21,8 +56,7 @@ void qkv_head(const QkvHead& head) {
     square = V::fma(x, x, square);
     x.store(buffer + i);
   }
-  const float mean = square.sum() / static_cast<float>(head.count);
-  const V inverse = V::set(1.0f / __builtin_sqrtf(mean + head.eps));
+  const V inverse = inverse_norm(square, head.count, head.eps);
   for (int64_t i = 0; i < head.count; i += kL) {
     const int64_t n = head.count - i < kL ? head.count - i : kL;
     V x = V::load(buffer + i);
@@ -37,13 +71,26 @@ void qkv_head(const QkvHead& head) {
         c = cos;
         s = sin;
       }
-      x = V::fma(x, V::load_twice(c), (x.swap_pairs() * V::load_twice(s)).negate_even());
+      x = rotate(x, V::load_twice(c), V::load_twice(s));
     }
     if (head.out_bf16)
       x.store(static_cast<uint16_t*>(head.out) + i, n);
     else
       x.store(static_cast<float*>(head.out) + i, n);
   }
+}
+
+template <class In, class Out>
+void head_of(const QkvHead& head) {
+  constexpr int64_t kVectors = 64 / V::kLanes;  // heads of 64 and 128 are what transformers have
+  if (head.count == 64) return whole_head<In, Out, kVectors>(head);
+  if (head.count == 128) return whole_head<In, Out, 2 * kVectors>(head);
+  any_head(head);
+}
+
+void qkv_head(const QkvHead& head) {
+  if (head.x_bf16) return head.out_bf16 ? head_of<uint16_t, uint16_t>(head) : head_of<uint16_t, float>(head);
+  return head.out_bf16 ? head_of<float, uint16_t>(head) : head_of<float, float>(head);
 }
 
 }  // namespace
