@@ -12,28 +12,63 @@ namespace {
 
 constexpr float kEps = 1e-6f;  // of every group norm
 
+// Two places in scratch memory between which the image moves whenever its shape changes: no more than two images are kept.
+class Places {
+ public:
+  // For an image that starts as `first` and then walks through the blocks.
+  Places(Exec& e, Shape first, const std::vector<VaeBlock>& blocks) {
+    int64_t room[2] = {0, first.count()};
+    int at = 1;
+    const auto grow = [&](const Shape& shape) {
+      at ^= 1;
+      room[at] = std::max(room[at], shape.count());
+      first = shape;
+    };
+    for (const VaeBlock& block : blocks) {
+      for (const VaeResnet& r : block.resnets) {
+        if (r.shortcut) grow(Shape{first[0], first[1], r.conv2.c_out()});
+      }
+      if (block.resize) grow(block.resize->output_shape(first[0], first[1]));
+    }
+    for (int i : {0, 1}) places_[i] = e.scratch.tensor(DType::kF32, Shape{room[i], 1});
+  }
+
+  // The place that does not hold the image, for its next shape.
+  Tensor next(const Shape& shape) {
+    now_ ^= 1;
+    return places_[now_].row_range(0, shape.count()).reshaped(shape);
+  }
+
+ private:
+  Tensor places_[2];
+  int now_ = 0;
+};
+
 struct Net {
   Exec& e;
   int groups;
+  Places& places;
 
   Tensor normed(const Tensor& x, const VaeNorm& norm, ops::Silu silu) const {
     return ops::group_norm(e, x, groups, norm.gain.f32(), norm.shift.f32(), kEps, silu);
   }
 
-  // x + conv2(silu(norm2(conv1(silu(norm1(x)))))), in place; a new tensor when the channels change.
+  // x + conv2(silu(norm2(conv1(silu(norm1(x)))))), in place; in the other place when the channels change.
   Tensor resnet(const VaeResnet& r, Tensor x) const {
-    Tensor out = x;
-    if (r.shortcut) out = e.scratch.tensor(DType::kF32, Shape{x.shape()[0], x.shape()[1], r.conv2.c_out()});
     const Scratch::Mark mark(e.scratch);
-    const Tensor middle = r.conv1(e, normed(x, r.norm1, ops::Silu::kYes));
-    if (r.shortcut) r.shortcut->into(e, ops::pad_image(e, x), nullptr, out);
+    Tensor out = r.shortcut ? convolved(*r.shortcut, x) : x;
+    Tensor middle = e.scratch.tensor(DType::kF32, r.conv1.output_shape(x.shape()[0], x.shape()[1]));
+    {
+      const Scratch::Mark input(e.scratch);
+      r.conv1.into(e, normed(x, r.norm1, ops::Silu::kYes), nullptr, middle);
+    }
     r.conv2.into(e, normed(middle, r.norm2, ops::Silu::kYes), &out, out);
     return out;
   }
 
-  // conv(x), the padded copy of x given back at once.
+  // conv(x) in the other place, the padded copy of x given back at once.
   Tensor convolved(const Conv& conv, const Tensor& x) const {
-    Tensor out = e.scratch.tensor(DType::kF32, conv.output_shape(x.shape()[0], x.shape()[1]));
+    Tensor out = places.next(conv.output_shape(x.shape()[0], x.shape()[1]));
     const Scratch::Mark mark(e.scratch);
     conv.into(e, ops::pad_image(e, x), nullptr, out);
     return out;
@@ -151,10 +186,11 @@ VaeDecoder::VaeDecoder(const Scope& root, const VaeConfig& c)
 Tensor VaeDecoder::operator()(Exec& e, const Tensor& latents) const {
   assert(latents.shape().rank() == 3 && latents.shape()[2] == config_.latent_channels);
   const Scratch::Mark mark(e.scratch);
-  const Net net{e, static_cast<int>(config_.groups)};
+  Places places(e, in_.output_shape(latents.shape()[0], latents.shape()[1]), blocks_);
+  const Net net{e, static_cast<int>(config_.groups), places};
   Tensor x = e.scratch.tensor(DType::kF32, latents.shape());
   for (int64_t i = 0; i < latents.shape().count(); ++i) x.f32()[i] = latents.f32()[i] / config_.scaling + config_.shift;
-  if (post_quant_) x = net.convolved(*post_quant_, x);
+  if (post_quant_) x = (*post_quant_)(e, ops::pad_image(e, x));
   x = net.mid(mid_, net.convolved(in_, x));
   for (const VaeBlock& block : blocks_) {
     for (const VaeResnet& resnet : block.resnets) x = net.resnet(resnet, x);
@@ -188,14 +224,15 @@ VaeEncoder::VaeEncoder(const Scope& root, const VaeConfig& c)
 Tensor VaeEncoder::operator()(Exec& e, const Tensor& image) const {
   assert(image.shape().rank() == 3 && image.shape()[0] % config_.factor() == 0 && image.shape()[1] % config_.factor() == 0);
   const Scratch::Mark mark(e.scratch);
-  const Net net{e, static_cast<int>(config_.groups)};
+  Places places(e, in_.output_shape(image.shape()[0], image.shape()[1]), blocks_);
+  const Net net{e, static_cast<int>(config_.groups), places};
   Tensor x = net.convolved(in_, image);
   for (const VaeBlock& block : blocks_) {
     for (const VaeResnet& resnet : block.resnets) x = net.resnet(resnet, x);
     if (block.resize) x = net.convolved(*block.resize, x);
   }
   x = out_(e, net.normed(net.mid(mid_, x), norm_out_, ops::Silu::kYes));
-  if (quant_) x = net.convolved(*quant_, x);
+  if (quant_) x = (*quant_)(e, ops::pad_image(e, x));
   return owned(e, x, config_.latent_channels);  // channels [mean | log variance]
 }
 
