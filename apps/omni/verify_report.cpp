@@ -12,50 +12,44 @@
 namespace omni::cli {
 namespace {
 
-struct Row {
-  std::vector<std::string> cells;
-};
-
 const std::vector<std::string>& headers() {
-  static const std::vector<std::string> names = {
-      "run",         "s / picture", "speed-up", "ms / step", "speed-up",     "block weights", "all weights",
-      "peak memory", "PSNR min",    "mean",     "SSIM min",  "latent error", "fallbacks"};
+  static const std::vector<std::string> names = {"run",          "PSNR min",    "mean",      "SSIM min",
+                                                 "latent error", "s / picture", "ms / step", "block weights",
+                                                 "all weights",  "peak memory"};
   return names;
+}
+
+std::vector<std::string> quality_cells(const VerifySummary& s) {
+  return {number_text(s.psnr_min, 1) + " dB", number_text(s.psnr_mean, 1) + " dB", number_text(s.ssim_min, 4),
+          number_text(s.latent_max, 4)};
+}
+
+// A time with its speed-up over the baseline.
+std::string time_cell(double value, double scale, int decimals, double base) {
+  return number_text(value * scale, decimals) + " (" + number_text(base / value, 2) + "x)";
 }
 
 std::vector<std::string> cells(const Verification& v, size_t i) {
   const VerifyArm& arm = v.arms[i];
   const VerifyArm& base = v.arms[0];
-  const double step = arm.step_seconds(v.steps);
-  std::vector<std::string> out = {
-      arm.name,
-      number_text(arm.seconds(), 3),
-      number_text(base.seconds() / arm.seconds(), 2) + "x",
-      number_text(step * 1e3, 2),
-      number_text(base.step_seconds(v.steps) / step, 2) + "x",
-      arm.quantized == 0 ? "float" : bytes_text(arm.quantized_bytes) + " of " + bytes_text(arm.quantized_before),
-      bytes_text(arm.weight_bytes),
-      bytes_text(arm.peak_bytes)};
-  if (i == 0) {
-    for (int k = 0; k < 4; ++k) out.emplace_back("-");
-  } else {
-    const VerifySummary& s = v.summaries[i];
-    for (std::string text : {number_text(s.psnr_min, 1) + " dB", number_text(s.psnr_mean, 1) + " dB",
-                             number_text(s.ssim_min, 4), number_text(s.latent_max, 4)}) {
-      out.push_back(std::move(text));
-    }
-  }
-  out.push_back(std::to_string(arm.fallbacks));
+  std::vector<std::string> out = {arm.name};
+  if (arm.fallbacks > 0) out[0] += " (" + std::to_string(arm.fallbacks) + " fallbacks)";
+  const std::vector<std::string> quality = i == 0 ? std::vector<std::string>(4, "-") : quality_cells(v.summaries[i]);
+  out.insert(out.end(), quality.begin(), quality.end());
+  out.push_back(time_cell(arm.seconds(), 1, 3, base.seconds()));
+  out.push_back(time_cell(arm.step_seconds(v.steps), 1e3, 2, base.step_seconds(v.steps)));
+  out.push_back(arm.quantized == 0 ? "float"
+                                   : bytes_text(arm.quantized_bytes) + " of " + bytes_text(arm.quantized_before));
+  out.push_back(bytes_text(arm.weight_bytes));
+  out.push_back(bytes_text(arm.peak_bytes));
   return out;
 }
 
 std::vector<std::string> floor_cells(const Verification& v) {
-  std::vector<std::string> out = {"noise floor: " + v.floor_name, "", "", "", "", "", "", ""};
-  for (std::string text : {number_text(v.floor.psnr_min, 1) + " dB", number_text(v.floor.psnr_mean, 1) + " dB",
-                           number_text(v.floor.ssim_min, 4), number_text(v.floor.latent_max, 4)}) {
-    out.push_back(std::move(text));
-  }
-  out.emplace_back("");
+  std::vector<std::string> out = {v.floor_name + " (noise floor)"};
+  const std::vector<std::string> quality = quality_cells(v.floor);
+  out.insert(out.end(), quality.begin(), quality.end());
+  out.resize(headers().size());
   return out;
 }
 
@@ -158,9 +152,9 @@ std::string verify_html(const Verification& v) {
     report.sections.push_back(std::move(section));
   }
   report.notes.push_back(
-      "Same seed, solver, steps and size in every run; each run is freed before the next one loads. Speed-ups are "
-      "against " +
-      v.arms[0].name + ": of a whole picture, and of a denoise step.");
+      "Same seed, solver, steps and size in every run; each run is freed before the next one loads. Medians; in "
+      "brackets the speed-up over " +
+      v.arms[0].name + ".");
   report.notes.push_back(
       "Block weights: the weights that the run quantized, packed, of what they are as stored. Noise floor: " +
       v.floor_name + ", the difference that arithmetic alone makes.");

@@ -168,7 +168,8 @@ Conv Scope::upsample_conv(std::string_view name, int64_t c_in, int64_t c_out) co
 
 Conv Scope::load_conv(std::string_view name, const ConvShape& shape) const {
   const std::string base = full(name);
-  const Tensor values = parameter(base + ".weight", Shape{shape.c_out, shape.c_in, shape.kernel, shape.kernel}, DType::kF32);
+  const Tensor values =
+      parameter(base + ".weight", Shape{shape.c_out, shape.c_in, shape.kernel, shape.kernel}, DType::kF32);
   const size_t row = context_->ledger->rows.size() - 1;
   const Tensor bias = parameter(base + ".bias", Shape{shape.c_out}, DType::kF32);
   Exec& exec = *context_->exec;

@@ -40,9 +40,9 @@ class Scope {
                        Role role = Role::kOrdinary) const;
   Conv conv(std::string_view name, int64_t c_in, int64_t c_out, int kernel, int stride = 1) const;
   Conv upsample_conv(std::string_view name, int64_t c_in, int64_t c_out) const;  // 3x3 over the image repeated 2 x 2
-  Tensor vector(std::string_view name, int64_t size) const;                   // a norm's gain or shift, f32
-  Tensor table(std::string_view name, int64_t rows, int64_t cols) const;      // an embedding, as stored
-  bool has(std::string_view name) const { return source_->has(full(name)); }  // a tensor by its full name
+  Tensor vector(std::string_view name, int64_t size) const;                      // a norm's gain or shift, f32
+  Tensor table(std::string_view name, int64_t rows, int64_t cols) const;         // an embedding, as stored
+  bool has(std::string_view name) const { return source_->has(full(name)); }     // a tensor by its full name
 
  private:
   std::string full(std::string_view name) const;

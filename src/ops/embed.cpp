@@ -21,11 +21,13 @@ float value_at(const Tensor& t, int64_t row, int64_t col) {
 }  // namespace
 
 void embed(Exec& exec, const Tensor& table, std::span<const int32_t> ids, Tensor& out) {
-  assert(exec.device.kind == DeviceKind::kCpu && out.rows() == static_cast<int64_t>(ids.size()) && out.cols() == table.cols());
+  assert(exec.device.kind == DeviceKind::kCpu && out.rows() == static_cast<int64_t>(ids.size()) &&
+         out.cols() == table.cols());
   (void)exec;
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || ids[i] >= table.rows()) {
-      throw Error("token " + std::to_string(i), "has id " + std::to_string(ids[i]), "an id below " + std::to_string(table.rows()));
+      throw Error("token " + std::to_string(i), "has id " + std::to_string(ids[i]),
+                  "an id below " + std::to_string(table.rows()));
     }
     float* to = out.f32() + static_cast<int64_t>(i) * out.row_stride();
     for (int64_t col = 0; col < table.cols(); ++col) to[col] = value_at(table, ids[i], col);

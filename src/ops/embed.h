@@ -6,7 +6,8 @@
 
 namespace omni::ops {
 
-// out[i] = table[ids[i]]. table: [rows, d] f32, f16 or bf16; out: [ids, d] f32. Throws Error for an id outside the table.
+// out[i] = table[ids[i]]. table: [rows, d] f32, f16 or bf16; out: [ids, d] f32. Throws Error for an id outside the
+// table.
 void embed(Exec& exec, const Tensor& table, std::span<const int32_t> ids, Tensor& out);
 
 // y += x, both [m, d]; x f32, f16 or bf16, y f32.

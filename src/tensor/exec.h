@@ -23,7 +23,7 @@ struct Exec {
   Scratch scratch;
   DType compute = DType::kBF16;  // dtype of linear inputs and attention operands: kBF16 or kF32
   Tap* tap = nullptr;
-  int64_t step = -1;   // the denoise step being computed, -1 outside of one; taps are named by it
+  int64_t step = -1;  // the denoise step being computed, -1 outside of one; taps are named by it
 
   int threads() const { return pool->threads(); }
   void record(std::string_view path, const Tensor& tensor) const {

@@ -12,7 +12,8 @@ namespace {
 
 constexpr float kEps = 1e-6f;  // of every group norm
 
-// Two places in scratch memory between which the image moves whenever its shape changes: no more than two images are kept.
+// Two places in scratch memory between which the image moves whenever its shape changes: no more than two images are
+// kept.
 class Places {
  public:
   // For an image that starts as `first` and then walks through the blocks.
@@ -88,7 +89,9 @@ struct Net {
     Tensor q = e.scratch.tensor(e.compute, Shape{1, n, c}), k = e.scratch.tensor(e.compute, Shape{1, n, c});
     Tensor v = e.scratch.tensor(e.compute, Shape{1, n, c}), attended = e.scratch.tensor(e.compute, Shape{n, c});
     ops::qkv(e, QkvArgs{.x = &qkv, .heads = 1, .head_dim = c, .q = &q, .k = &k, .v = &v});
-    ops::attention(e, AttentionArgs{.q = &q, .k = &k, .v = &v, .scale = 1.0f / std::sqrt(static_cast<float>(c)), .out = &attended});
+    ops::attention(
+        e,
+        AttentionArgs{.q = &q, .k = &k, .v = &v, .scale = 1.0f / std::sqrt(static_cast<float>(c)), .out = &attended});
     Tensor y = x.reshaped(Shape{n, c});
     a.out.add_to(e, ops::to(e, attended, a.out.wants()), nullptr, y);
   }
@@ -105,7 +108,8 @@ Tensor owned(Exec& e, const Tensor& scratch, int64_t channels) {
   const int64_t h = scratch.shape()[0], w = scratch.shape()[1], c = scratch.shape()[2];
   Tensor out(DType::kF32, Shape{h, w, channels});
   e.pool->parallel_for(h, [&](int64_t y, int) {
-    for (int64_t i = y * w; i < (y + 1) * w; ++i) std::copy_n(scratch.f32() + i * c, channels, out.f32() + i * channels);
+    for (int64_t i = y * w; i < (y + 1) * w; ++i)
+      std::copy_n(scratch.f32() + i * c, channels, out.f32() + i * channels);
   });
   return out;
 }
@@ -125,12 +129,13 @@ VaeConfig VaeConfig::from_json(const JsonObject& config) {
   c.groups = config.size("norm_num_groups", 1, 1024);
   c.blocks = config.integers("block_out_channels");
   if (c.blocks.empty() || c.blocks.size() > 8) {
-    throw Error(config.where() + ": block_out_channels", "has " + std::to_string(c.blocks.size()) + " entries", "1 to 8");
+    throw Error(config.where() + ": block_out_channels", "has " + std::to_string(c.blocks.size()) + " entries",
+                "1 to 8");
   }
   for (const int64_t width : c.blocks) {
-    if (width < 1 || width > 512 || width % 8 != 0 || width % c.groups != 0) {
+    if (width < 1 || width > 4096 || width % c.groups != 0) {
       throw Error(config.where() + ": block_out_channels", "has " + std::to_string(width),
-                  "multiples of 8 and of norm_num_groups (" + std::to_string(c.groups) + ") up to 512");
+                  "multiples of norm_num_groups (" + std::to_string(c.groups) + ") up to 4096");
     }
   }
   c.scaling = static_cast<float>(config.number_or("scaling_factor", 0.18215));
@@ -139,6 +144,10 @@ VaeConfig VaeConfig::from_json(const JsonObject& config) {
   c.quant_conv = config.boolean_or("use_quant_conv", true);
   c.post_quant_conv = config.boolean_or("use_post_quant_conv", true);
   c.mid_attention = config.boolean_or("mid_block_add_attention", true);
+  if (c.mid_attention && (c.blocks.back() % 8 != 0 || c.blocks.back() > 512)) {
+    throw Error(config.where() + ": block_out_channels", "ends with " + std::to_string(c.blocks.back()),
+                "a multiple of 8 up to 512, the head of the attention in the middle");
+  }
   const std::string act = config.string_or("act_fn", "silu");
   if (act != "silu") throw Error(config.where() + ": act_fn", "is '" + act + "'", "silu");
   return c;
@@ -148,7 +157,10 @@ VaeNorm::VaeNorm(const Scope& s, std::string_view name, int64_t channels)
     : gain(s.vector(std::string(name) + ".weight", channels)), shift(s.vector(std::string(name) + ".bias", channels)) {}
 
 VaeResnet::VaeResnet(const Scope& s, int64_t c_in, int64_t c_out)
-    : norm1(s, "norm1", c_in), norm2(s, "norm2", c_out), conv1(s.conv("conv1", c_in, c_out, 3)), conv2(s.conv("conv2", c_out, c_out, 3)) {
+    : norm1(s, "norm1", c_in),
+      norm2(s, "norm2", c_out),
+      conv1(s.conv("conv1", c_in, c_out, 3)),
+      conv2(s.conv("conv2", c_out, c_out, 3)) {
   if (c_in != c_out) shortcut = s.conv("conv_shortcut", c_in, c_out, 1);
 }
 
@@ -157,7 +169,8 @@ VaeAttention::VaeAttention(const Scope& s, int64_t c)
       qkv(s.merged_linear({"to_q", "to_k", "to_v"}, {c, c, c}, c, Bias::kYes)),
       out(s.linear("to_out.0", c, c, Bias::kYes)) {}
 
-VaeMid::VaeMid(const Scope& s, int64_t c, bool with_attention) : first(s / "resnets" / "0", c, c), second(s / "resnets" / "1", c, c) {
+VaeMid::VaeMid(const Scope& s, int64_t c, bool with_attention)
+    : first(s / "resnets" / "0", c, c), second(s / "resnets" / "1", c, c) {
   if (with_attention) attention.emplace(s / "attentions" / "0", c);
 }
 
@@ -222,7 +235,8 @@ VaeEncoder::VaeEncoder(const Scope& root, const VaeConfig& c)
 }
 
 Tensor VaeEncoder::operator()(Exec& e, const Tensor& image) const {
-  assert(image.shape().rank() == 3 && image.shape()[0] % config_.factor() == 0 && image.shape()[1] % config_.factor() == 0);
+  assert(image.shape().rank() == 3 && image.shape()[0] % config_.factor() == 0 &&
+         image.shape()[1] % config_.factor() == 0);
   const Scratch::Mark mark(e.scratch);
   Places places(e, in_.output_shape(image.shape()[0], image.shape()[1]), blocks_);
   const Net net{e, static_cast<int>(config_.groups), places};

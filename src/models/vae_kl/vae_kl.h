@@ -8,8 +8,8 @@
 
 namespace omni {
 
-// The convolutional autoencoder of latent diffusion (Rombach et al. 2022) as diffusers' AutoencoderKL computes it. Images
-// lie as [height, width, channels] f32 (NHWC).
+// The convolutional autoencoder of latent diffusion (Rombach et al. 2022) as diffusers' AutoencoderKL computes it.
+// Images lie as [height, width, channels] f32 (NHWC).
 struct VaeConfig {
   int64_t channels = 3, latent_channels = 0, layers_per_block = 1, groups = 32;
   std::vector<int64_t> blocks;
@@ -54,7 +54,8 @@ struct VaeBlock {
 class VaeDecoder {
  public:
   VaeDecoder(const Scope& scope, const VaeConfig& config);
-  // latents: [h, w, latent_channels] f32 as the solver leaves them. Returns [h * factor, w * factor, channels] f32, about
+  // latents: [h, w, latent_channels] f32 as the solver leaves them. Returns [h * factor, w * factor, channels] f32,
+  // about
   // [-1, 1], memory of its own.
   Tensor operator()(Exec& exec, const Tensor& latents) const;
 
