@@ -8,15 +8,21 @@ namespace {
 
 constexpr float kEps = 1e-6f;  // of every norm of the network
 
-float attention_scale(const FluxConfig& c) { return 1.0f / std::sqrt(static_cast<float>(c.head_dim)); }
+float attention_scale(const FluxConfig& c) {
+  return 1.0f / std::sqrt(static_cast<float>(c.head_dim));
+}
 
 }  // namespace
 
 FluxStream::FluxStream(const Scope& s, const FluxConfig& c, bool is_text, int64_t column)
     : modulation(column),
-      modulate((s / (is_text ? "norm1_context" : "norm1")).linear("linear", c.width, 6 * c.width, Bias::kYes, Role::kSensitive)),
-      qkv(is_text ? (s / "attn").merged_linear({"add_q_proj", "add_k_proj", "add_v_proj"}, {c.width, c.width, c.width}, c.width, Bias::kYes)
-                  : (s / "attn").merged_linear({"to_q", "to_k", "to_v"}, {c.width, c.width, c.width}, c.width, Bias::kYes)),
+      modulate((s / (is_text ? "norm1_context" : "norm1"))
+                   .linear("linear", c.width, 6 * c.width, Bias::kYes, Role::kSensitive)),
+      qkv(is_text
+              ? (s / "attn")
+                    .merged_linear({"add_q_proj", "add_k_proj", "add_v_proj"}, {c.width, c.width, c.width}, c.width,
+                                   Bias::kYes)
+              : (s / "attn").merged_linear({"to_q", "to_k", "to_v"}, {c.width, c.width, c.width}, c.width, Bias::kYes)),
       out((s / "attn").linear(is_text ? "to_add_out" : "to_out.0", c.width, c.width, Bias::kYes)),
       up((s / (is_text ? "ff_context" : "ff")).linear("net.0.proj", c.width, 4 * c.width, Bias::kYes)),
       down((s / (is_text ? "ff_context" : "ff")).linear("net.2", 4 * c.width, c.width, Bias::kYes)),
@@ -36,7 +42,8 @@ void FluxDoubleBlock::operator()(Exec& e, const FluxConfig& c, const FluxStep& s
     const float* mod;
   };
   Part parts[] = {{text, x.row_range(0, step.text_tokens), 0, step.modulation + text.modulation},
-                  {image, x.row_range(step.text_tokens, tokens - step.text_tokens), step.text_tokens, step.modulation + image.modulation}};
+                  {image, x.row_range(step.text_tokens, tokens - step.text_tokens), step.text_tokens,
+                   step.modulation + image.modulation}};
   Tensor q = e.scratch.tensor(e.compute, Shape{c.heads, tokens, c.head_dim});
   Tensor k = e.scratch.tensor(e.compute, Shape{c.heads, tokens, c.head_dim});
   Tensor v = e.scratch.tensor(e.compute, Shape{c.heads, tokens, c.head_dim});

@@ -21,7 +21,8 @@ Tensor sinusoid(Exec& e, std::span<const float> values) {
   for (size_t row = 0; row < values.size(); ++row) {
     float* to = out.f32() + static_cast<int64_t>(row) * kTimeChannels;
     for (int64_t i = 0; i < half; ++i) {
-      const float frequency = std::exp(static_cast<float>(-std::log(kTheta)) * static_cast<float>(i) / static_cast<float>(half));
+      const float frequency =
+          std::exp(static_cast<float>(-std::log(kTheta)) * static_cast<float>(i) / static_cast<float>(half));
       to[i] = std::cos(values[row] * frequency);
       to[half + i] = std::sin(values[row] * frequency);
     }
@@ -38,7 +39,8 @@ void rotary(const FluxConfig& c, int64_t text_tokens, int64_t rows, int64_t cols
     int64_t pair = 0;
     for (size_t axis = 0; axis < 3; ++axis) {
       for (int64_t i = 0; i < c.axes[axis] / 2; ++i, ++pair) {
-        const double angle = static_cast<double>(at[axis]) * std::pow(kTheta, -2.0 * static_cast<double>(i) / static_cast<double>(c.axes[axis]));
+        const double angle = static_cast<double>(at[axis]) *
+                             std::pow(kTheta, -2.0 * static_cast<double>(i) / static_cast<double>(c.axes[axis]));
         cos.f32()[token * half + pair] = static_cast<float>(std::cos(angle));
         sin.f32()[token * half + pair] = static_cast<float>(std::sin(angle));
       }
@@ -77,8 +79,9 @@ FluxTransformer::FluxTransformer(const Scope& s, const FluxConfig& c)
   out_ = s.linear("proj_out", c.width, c.out_channels, Bias::kYes, Role::kSensitive);
 }
 
-FluxConditioning FluxTransformer::prepare(Exec& e, const Tensor& pooled, const Tensor& states, std::span<const float> sigmas, float guidance,
-                                          int64_t rows, int64_t cols) const {
+FluxConditioning FluxTransformer::prepare(Exec& e, const Tensor& pooled, const Tensor& states,
+                                          std::span<const float> sigmas, float guidance, int64_t rows,
+                                          int64_t cols) const {
   assert(pooled.cols() == config_.pooled && states.cols() == config_.context && !sigmas.empty());
   const Scratch::Mark mark(e.scratch);
   const auto steps = static_cast<int64_t>(sigmas.size());
@@ -122,7 +125,8 @@ FluxConditioning FluxTransformer::prepare(Exec& e, const Tensor& pooled, const T
   return out;
 }
 
-void FluxTransformer::operator()(Exec& e, const FluxConditioning& conditioning, int64_t step, const Tensor& latents, Tensor& velocity) const {
+void FluxTransformer::operator()(Exec& e, const FluxConditioning& conditioning, int64_t step, const Tensor& latents,
+                                 Tensor& velocity) const {
   const Scratch::Mark mark(e.scratch);
   const int64_t text_tokens = conditioning.text.rows(), image_tokens = latents.rows(), d = config_.width;
   Tensor x = e.scratch.tensor(DType::kF32, Shape{text_tokens + image_tokens, d});

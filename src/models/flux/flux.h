@@ -10,8 +10,9 @@
 
 namespace omni {
 
-// The FLUX.1 transformer (Black Forest Labs 2024) as diffusers' FluxTransformer2DModel computes it: double blocks with a text
-// and an image stream, single blocks over both, AdaLN-zero modulation, QK RMSNorm, rotary embedding over three axes.
+// The FLUX.1 transformer (Black Forest Labs 2024) as diffusers' FluxTransformer2DModel computes it: double blocks with
+// a text and an image stream, single blocks over both, AdaLN-zero modulation, QK RMSNorm, rotary embedding over three
+// axes.
 struct FluxConfig {
   int64_t heads = 0, head_dim = 0, width = 0;
   int64_t double_blocks = 0, single_blocks = 0;
@@ -61,8 +62,8 @@ struct FluxSingleBlock {
   void operator()(Exec& exec, const FluxConfig& config, const FluxStep& step, Tensor& x) const;
 };
 
-// Everything of one picture that does not change from step to step, and the modulations of all its steps: they depend on
-// the timestep, the guidance and the prompt only, so one pass over each modulation linear serves every step.
+// Everything of one picture that does not change from step to step, and the modulations of all its steps: they depend
+// on the timestep, the guidance and the prompt only, so one pass over each modulation linear serves every step.
 struct FluxConditioning {
   Tensor text;        // [text tokens, width] f32, after the context embedder
   Tensor cos, sin;    // [text + image tokens, head_dim / 2] f32
@@ -74,13 +75,14 @@ class FluxTransformer {
   FluxTransformer(const Scope& scope, const FluxConfig& config);
   const FluxConfig& config() const { return config_; }
 
-  // pooled: [pooled] f32; states: [text tokens, context] f32; sigmas: the timesteps in [0, 1] of the steps to come; rows, cols:
-  // the picture in tokens. Returns memory of its own.
-  FluxConditioning prepare(Exec& exec, const Tensor& pooled, const Tensor& states, std::span<const float> sigmas, float guidance,
-                           int64_t rows, int64_t cols) const;
-  // One evaluation. latents: [image tokens, in_channels] f32; velocity: [image tokens, out_channels] f32. Allocates only
-  // from scratch.
-  void operator()(Exec& exec, const FluxConditioning& conditioning, int64_t step, const Tensor& latents, Tensor& velocity) const;
+  // pooled: [pooled] f32; states: [text tokens, context] f32; sigmas: the timesteps in [0, 1] of the steps to come;
+  // rows, cols: the picture in tokens. Returns memory of its own.
+  FluxConditioning prepare(Exec& exec, const Tensor& pooled, const Tensor& states, std::span<const float> sigmas,
+                           float guidance, int64_t rows, int64_t cols) const;
+  // One evaluation. latents: [image tokens, in_channels] f32; velocity: [image tokens, out_channels] f32. Allocates
+  // only from scratch.
+  void operator()(Exec& exec, const FluxConditioning& conditioning, int64_t step, const Tensor& latents,
+                  Tensor& velocity) const;
 
   static std::span<const NameMap> names();
 
