@@ -31,15 +31,15 @@ demo: packages-demo
 test: packages-test
 	@tools/check_format
 	@python3 tools/check_floors.py
-	@tools/build $(RELEASE) all -DOMNI_BENCH=ON
+	@tools/build $(RELEASE) all -DOMNI_TESTS=ON -DOMNI_BENCH=ON
 	cd $(RELEASE) && ctest --output-on-failure -j $(JOBS)
 
 test-asan: packages-test
-	@tools/build build/asan all -DOMNI_SANITIZE=ON
+	@tools/build build/asan all -DOMNI_TESTS=ON -DOMNI_SANITIZE=ON
 	cd build/asan && ctest --output-on-failure -j $(JOBS)
 
 test-tsan: packages-test
-	@tools/build build/tsan "base_tests engine_tests" -DOMNI_TSAN=ON
+	@tools/build build/tsan "base_tests engine_tests" -DOMNI_TESTS=ON -DOMNI_TSAN=ON
 	build/tsan/tests/base_tests --gtest_brief=1
 	build/tsan/tests/engine_tests --gtest_brief=1
 
@@ -49,7 +49,7 @@ bench-flux: packages-demo
 	$(CACHE)/bench-venv/bin/python bench/flux.py --omni $(OMNI) --model models/mini-flux
 
 bench-kernels: packages-test
-	@tools/build $(RELEASE) all -DOMNI_BENCH=ON
+	@tools/build $(RELEASE) all -DOMNI_TESTS=ON -DOMNI_BENCH=ON
 	for b in $(RELEASE)/bench/omni_bench_*; do $$b --benchmark_min_time=0.2; done
 
 format:
