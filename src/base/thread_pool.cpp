@@ -41,10 +41,11 @@ std::vector<int> allowed_cpus() {
 
 struct ThreadPool::State {
   // A new generation announces a job; workers come in by counting themselves `inside` while it is `open`.
-  std::atomic<uint64_t> generation{0};
-  std::atomic<int64_t> next{0};
-  std::atomic<int> inside{0};
-  std::atomic<bool> stop{false};
+  // A cache line each for what different threads write while others spin on it.
+  alignas(64) std::atomic<uint64_t> generation{0};
+  alignas(64) std::atomic<int64_t> next{0};
+  alignas(64) std::atomic<int> inside{0};
+  alignas(64) std::atomic<bool> stop{false};
   std::atomic<int> sleepers{0};
   int64_t chunks = 0;
   const FunctionRef<void(int64_t, int)>* body = nullptr;
