@@ -14,13 +14,15 @@ namespace omni {
 class Checkpoint {
  public:
   struct Entry {
-    DType dtype = DType::kNone;
+    DType dtype = DType::kNone;  // kNone: a block format, block_type says which
     Shape shape;
     std::filesystem::path file;
+    int block_type = -1;  // GGUF: ggml's number of a block format
   };
   virtual ~Checkpoint() = default;
-  virtual const Entry* find(std::string_view name) const = 0;    // null when there is no such tensor
-  virtual Tensor tensor(std::string_view name) const = 0;        // looks into the map; throws Error when missing
+  virtual const Entry* find(std::string_view name) const = 0;  // null when there is no such tensor
+  // Looks into the map; throws Error when missing. Of a block format: its bytes, u8 [rows, bytes of a row].
+  virtual Tensor tensor(std::string_view name) const = 0;
   virtual std::vector<std::string> names() const = 0;            // sorted
   virtual std::string metadata(std::string_view key) const = 0;  // "" when there is none
   virtual std::string where() const = 0;                         // file or folder, for messages
@@ -29,6 +31,10 @@ class Checkpoint {
 // A .safetensors file, an index (*.safetensors.index.json), or a folder that holds one index or one .safetensors file.
 // Shards named by an index must lie in its folder. Limits: header 100 MiB, rank 5, dimensions' product within the file.
 std::unique_ptr<Checkpoint> open_safetensors(const std::filesystem::path& path);
+
+// A component's weights, whatever the container: a folder (safetensors as above, else one GGUF file, split or not), a
+// .safetensors, index or .gguf file.
+std::unique_ptr<Checkpoint> open_checkpoint(const std::filesystem::path& path);
 
 // Writes tensors (contiguous, any dtype safetensors has) as one file, whole or not at all.
 struct NamedTensor {

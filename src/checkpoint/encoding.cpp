@@ -1,6 +1,9 @@
 #include "checkpoint/encoding.h"
 
+#include <algorithm>
 #include <array>
+#include <filesystem>
+#include <set>
 #include <string>
 
 #include "base/error.h"
@@ -8,6 +11,38 @@
 
 namespace omni {
 namespace {
+
+// Last segments that only parts of a quantized weight have; such a tensor that no weight claims is an orphan.
+constexpr std::array<std::string_view, 24> kParts = {
+    "SCB",
+    "absmax",
+    "g_idx",
+    "input_scale",
+    "nested_absmax",
+    "nested_quant_map",
+    "qweight",
+    "quant_map",
+    "qzeros",
+    "scale_input",
+    "scale_weight",
+    "scales",
+    "smooth_factor",
+    "wcscales",
+    "weight_format",
+    "weight_g_idx",
+    "weight_packed",
+    "weight_scale",
+    "weight_scale_2",
+    "weight_scale_inv",
+    "weight_shape",
+    "weight_zero_point",
+    "wscales",
+    "wtscale",
+};
+
+std::string_view last_segment(std::string_view name) {
+  return name.substr(name.rfind('.') + 1);
+}
 
 // The method that a quantization_config names, under whichever key its tool uses.
 std::string method_of(const JsonObject& config) {
@@ -20,6 +55,14 @@ std::string method_of(const JsonObject& config) {
 }
 
 }  // namespace
+
+std::optional<KvScales> StoredWeights::kv_scales(std::string_view) const {
+  return std::nullopt;
+}
+
+Weight StoredWeights::read_rows(std::string_view name, int64_t begin, int64_t count) const {
+  return slice_rows(read(name), begin, count, name);
+}
 
 std::span<const Encoding* const> encodings() {
   static const std::array list = {
@@ -36,8 +79,45 @@ const Encoding& find_encoding(const Checkpoint& checkpoint, const JsonObject* qu
   }
   const std::string method = quantization_config == nullptr ? "" : method_of(*quantization_config);
   throw Error(quantization_config == nullptr ? checkpoint.where() : quantization_config->where(),
-              "the checkpoint is stored by the method '" + method + "', which cannot be read yet",
+              "the checkpoint is stored by the method '" + method + "', which cannot be read",
               "one of the encodings " + known);
+}
+
+std::optional<JsonObject> find_quantization_config(const Checkpoint& checkpoint, const JsonObject& config) {
+  if (config.has("quantization_config")) return config.object("quantization_config");
+  if (config.has("text_config") && config.object("text_config").has("quantization_config")) {
+    return config.object("text_config").object("quantization_config");
+  }
+  std::filesystem::path folder = checkpoint.where();
+  std::error_code failed;
+  if (!std::filesystem::is_directory(folder, failed)) folder = folder.parent_path();
+  const std::filesystem::path beside = folder / "hf_quant_config.json";
+  if (std::filesystem::exists(beside, failed)) return JsonObject::load(beside);
+  return std::nullopt;
+}
+
+void check_headers(const Checkpoint& checkpoint, const StoredWeights& stored) {
+  std::set<std::string, std::less<>> claimed;
+  for (const std::string& name : stored.weights()) {
+    std::optional<StoredWeight> weight = stored.describe(name);
+    if (weight) claimed.insert(weight->tensors.begin(), weight->tensors.end());
+  }
+  for (const std::string& name : checkpoint.names()) {
+    if (claimed.contains(name) || std::ranges::find(kParts, last_segment(name)) == kParts.end()) continue;
+    throw Error(checkpoint.find(name)->file.string() + ": " + name, "belongs to no quantized weight",
+                "a weight quantized as the checkpoint's metadata says, or no such tensor");
+  }
+}
+
+int64_t check_values(const StoredWeights& stored) {
+  int64_t count = 0;
+  for (const std::string& name : stored.weights()) {
+    const std::optional<StoredWeight> weight = stored.describe(name);
+    if (!weight || !weight->scheme.quantized()) continue;
+    (void)stored.read(name);
+    ++count;
+  }
+  return count;
 }
 
 }  // namespace omni

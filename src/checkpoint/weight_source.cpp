@@ -1,50 +1,132 @@
 #include "checkpoint/weight_source.h"
 
+#include <algorithm>
 #include <cassert>
+#include <charconv>
+#include <numeric>
 #include <utility>
 
 #include "base/error.h"
 #include "checkpoint/dummy.h"
+#include "quant/codec.h"
 
 namespace omni {
 namespace {
-
-// The part of the component's config that says how its weights are stored.
-std::optional<JsonObject> quantization_config(const Checkpoint& checkpoint, const JsonObject& config) {
-  if (config.has("quantization_config")) return config.object("quantization_config");
-  if (config.has("text_config") && config.object("text_config").has("quantization_config")) {
-    return config.object("text_config").object("quantization_config");
-  }
-  const std::filesystem::path beside = std::filesystem::path(checkpoint.where()) / "hf_quant_config.json";
-  std::error_code failed;
-  if (std::filesystem::exists(beside, failed)) return JsonObject::load(beside);
-  return std::nullopt;
-}
 
 // True when prefix is the whole of name or ends where a segment of it ends.
 bool whole_segments(std::string_view name, std::string_view prefix) {
   return prefix.empty() || name == prefix || (name.starts_with(prefix) && name[prefix.size()] == '.');
 }
 
-const NameMap* choose_map(const Checkpoint& checkpoint, std::span<const NameMap> maps, const std::string& component) {
+NameMap choose_map(const Checkpoint& checkpoint, std::vector<NameMap> maps, const std::string& component) {
   std::string known;
-  for (const NameMap& map : maps) {
-    if (map.marker.empty() || checkpoint.find(map.marker) != nullptr) return &map;
-    known += (known.empty() ? "" : ", ") + std::string(map.dialect) + " (has " + std::string(map.marker) + ")";
+  for (NameMap& map : maps) {
+    if (map.marker.empty() || checkpoint.find(map.marker) != nullptr) return std::move(map);
+    known += (known.empty() ? "" : ", ") + map.dialect + " (has " + map.marker + ")";
   }
-  if (maps.empty()) return nullptr;
+  if (maps.empty()) return {};
   throw Error(checkpoint.where(), "its tensor names are of no dialect that " + component + " knows", "one of " + known);
+}
+
+std::string_view next_segment(std::string_view& text) {
+  const size_t dot = text.find('.');
+  const std::string_view segment = text.substr(0, dot);
+  text = dot == std::string_view::npos ? std::string_view() : text.substr(dot + 1);
+  return segment;
+}
+
+// What the stars of ours stand for in name, and the rest of name behind it; nullopt: no match.
+struct RuleMatch {
+  std::vector<std::string_view> stars;
+  std::string_view rest;
+};
+std::optional<RuleMatch> match_rule(std::string_view ours, std::string_view name) {
+  if (ours.find('*') == std::string_view::npos) {
+    if (!whole_segments(name, ours)) return std::nullopt;
+    std::string_view rest = name.substr(ours.size());
+    if (rest.starts_with('.')) rest.remove_prefix(1);
+    return RuleMatch{{}, rest};
+  }
+  RuleMatch match;
+  while (!ours.empty()) {
+    if (name.empty()) return std::nullopt;
+    const std::string_view want = next_segment(ours), got = next_segment(name);
+    if (want == "*") {
+      match.stars.push_back(got);
+    } else if (want != got) {
+      return std::nullopt;
+    }
+  }
+  match.rest = name;
+  return match;
+}
+
+// theirs with its stars filled in, and the rest.
+std::string fill(std::string_view theirs, const RuleMatch& match) {
+  std::string out;
+  size_t star = 0;
+  for (const char c : theirs) {
+    if (c == '*') {
+      out += match.stars.at(star++);
+    } else {
+      out += c;
+    }
+  }
+  if (!out.empty() && !match.rest.empty()) out += '.';
+  return out + std::string(match.rest);
+}
+
+// Which row of theirs each of `rows` rows of ours is.
+std::vector<int64_t> row_order(const NameRule& rule, int64_t rows) {
+  std::vector<int64_t> from(static_cast<size_t>(rows));
+  std::iota(from.begin(), from.end(), int64_t{0});
+  if (rule.swap_halves) std::ranges::rotate(from, from.begin() + rows / 2);
+  if (rule.rope_heads > 0) {
+    const int64_t head = rows / rule.rope_heads;
+    for (int64_t i = 0; i < rows; ++i) {
+      const int64_t in_head = i % head;  // our i + half * d/2 is their 2i + half
+      from[static_cast<size_t>(i)] = i - in_head + (in_head % (head / 2)) * 2 + in_head / (head / 2);
+    }
+  }
+  return from;
+}
+
+bool reorders(const NameRule& rule) {
+  return rule.swap_halves || rule.rope_heads > 0;
+}
+
+// Rows of a tensor in another order.
+Tensor reorder(const Tensor& tensor, const std::vector<int64_t>& from) {
+  Tensor out(tensor.dtype(), tensor.shape());
+  const int64_t row_bytes = out.bytes() / static_cast<int64_t>(from.size());
+  for (size_t i = 0; i < from.size(); ++i)
+    std::copy_n(tensor.raw() + from[i] * row_bytes, row_bytes, out.raw() + static_cast<int64_t>(i) * row_bytes);
+  return out;
 }
 
 }  // namespace
 
+// Where one of our names lies in the checkpoint.
+struct WeightSource::Place {
+  std::string name;  // their tensor, with what followed ours
+  NameRule rule;
+  int64_t stack = -1;  // index in a stacked tensor
+
+  // Rows of their tensor that hold `rows` rows of ours, and where ours begin.
+  int64_t their_rows(int64_t rows) const { return rule.rows > 0 ? rule.of_rows : rows; }
+  bool is_part() const { return rule.rows > 0 || stack >= 0; }
+};
+
 WeightSource::WeightSource(std::string component, std::unique_ptr<Checkpoint> checkpoint, const JsonObject& config,
-                           std::span<const NameMap> maps)
+                           std::vector<NameMap> maps)
     : component_(std::move(component)), checkpoint_(std::move(checkpoint)) {
   assert(checkpoint_ != nullptr);
-  const std::optional<JsonObject> quantization = quantization_config(*checkpoint_, config);
-  encoding_ = &find_encoding(*checkpoint_, quantization ? &*quantization : nullptr);
-  map_ = choose_map(*checkpoint_, maps, component_);
+  const std::optional<JsonObject> quantization = find_quantization_config(*checkpoint_, config);
+  const JsonObject* metadata = quantization ? &*quantization : nullptr;
+  encoding_ = &find_encoding(*checkpoint_, metadata);
+  map_ = choose_map(*checkpoint_, std::move(maps), component_);
+  stored_ = encoding_->open(*checkpoint_, metadata);
+  check_headers(*checkpoint_, *stored_);
 }
 
 WeightSource WeightSource::dummy(std::string component, uint64_t seed) {
@@ -54,25 +136,38 @@ WeightSource WeightSource::dummy(std::string component, uint64_t seed) {
   return source;
 }
 
-std::string WeightSource::map_name(std::string_view name) const {
-  const NameMap::Rule* best = nullptr;
-  if (map_ != nullptr) {
-    for (const NameMap::Rule& rule : map_->rules) {
-      if (!whole_segments(name, rule.ours)) continue;
-      if (best == nullptr || rule.ours.size() > best->ours.size()) best = &rule;
-    }
+WeightSource::Place WeightSource::place(std::string_view name) const {
+  const NameRule* best = nullptr;
+  std::optional<RuleMatch> best_match;
+  for (const NameRule& rule : map_.rules) {
+    if (best != nullptr && rule.ours.size() <= best->ours.size()) continue;
+    std::optional<RuleMatch> match = match_rule(rule.ours, name);
+    if (!match) continue;
+    best = &rule;
+    best_match = std::move(match);
   }
-  if (best == nullptr) return std::string(name);
-  std::string_view rest = name.substr(best->ours.size());
-  if (rest.starts_with('.')) rest.remove_prefix(1);
-  std::string out(best->theirs);
-  if (!out.empty() && !rest.empty()) out += '.';
-  return out + std::string(rest);
+  if (best == nullptr) return {std::string(name), {}, -1};
+  Place place{"", *best, -1};
+  if (best->stacked) {
+    assert(!best_match->stars.empty());
+    const std::string_view digits = best_match->stars.back();
+    std::from_chars(digits.data(), digits.data() + digits.size(), place.stack);
+  }
+  place.name = fill(best->theirs, *best_match);
+  return place;
+}
+
+std::string WeightSource::checkpoint_name(std::string_view name) const {
+  return place(name).name;
+}
+
+std::string_view WeightSource::method() const {
+  return stored_ == nullptr ? std::string_view() : stored_->method();
 }
 
 std::string WeightSource::where(std::string_view name) const {
   if (is_dummy()) return "dummy weights: " + component_ + "." + std::string(name);
-  const std::string mapped = map_name(name);
+  const std::string mapped = place(name).name;
   for (const std::string& full : {mapped, mapped + ".weight"}) {
     const Checkpoint::Entry* entry = checkpoint_->find(full);
     if (entry != nullptr) return entry->file.string() + ": " + full;
@@ -81,38 +176,66 @@ std::string WeightSource::where(std::string_view name) const {
 }
 
 StoredWeight WeightSource::describe(std::string_view name, int64_t rows, int64_t cols) const {
-  if (is_dummy()) return {{}, DType::kBF16, rows, cols, storage_bytes(DType::kBF16, rows * cols)};
-  const std::string mapped = map_name(name);
-  const std::optional<StoredWeight> stored = encoding_->describe(*checkpoint_, mapped);
-  const std::string wanted = "a weight of shape " + Shape{rows, cols}.text();
-  if (!stored) throw Error(checkpoint_->where() + ": " + mapped + ".weight", "is missing", wanted);
-  if (stored->rows != rows || stored->cols != cols) {
+  if (is_dummy()) return {{}, DType::kBF16, rows, cols, storage_bytes(DType::kBF16, rows * cols), {}};
+  const Place at = place(name);
+  std::optional<StoredWeight> stored = stored_->describe(at.name);
+  const std::string wanted = "a weight of shape " + Shape{at.their_rows(rows), cols}.text();
+  if (!stored) throw Error(checkpoint_->where() + ": " + at.name + ".weight", "is missing", wanted);
+  // A stack is described as one matrix of all its rows.
+  const int64_t stack = at.stack >= 0 ? stored->rows / std::max<int64_t>(rows, 1) : 1;
+  const bool fits = stored->rows == at.their_rows(rows) * stack && stored->cols == cols && at.stack < stack;
+  if (!fits || (at.rule.rows > 0 && at.rule.rows != rows)) {
     throw Error(where(name), "is of shape " + Shape{stored->rows, stored->cols}.text(), wanted);
   }
-  read_.insert(mapped + ".weight");
+  read_.insert(stored->tensors.begin(), stored->tensors.end());
+  if (at.is_part()) stored->bytes = stored->bytes * rows / std::max<int64_t>(stored->rows, 1);
+  stored->rows = rows;
   return *stored;
 }
 
 Weight WeightSource::weight(std::string_view name, int64_t rows, int64_t cols) {
   if (is_dummy()) return float_weight(dummy_matrix(seed_, component_ + "." + std::string(name), rows, cols));
   (void)describe(name, rows, cols);
-  std::optional<Weight> weight = encoding_->read(*checkpoint_, map_name(name));
-  assert(weight.has_value());
-  return *std::move(weight);
+  const Place at = place(name);
+  const int64_t begin = at.stack >= 0 ? at.stack * rows : at.rule.row;
+  Weight weight = at.is_part() ? stored_->read_rows(at.name, begin, rows) : stored_->read(at.name);
+  if (reorders(at.rule)) weight = permute_rows(weight, row_order(at.rule, rows), where(name));
+  return weight;
 }
 
 DType WeightSource::describe_tensor(std::string_view name, Shape shape) {
   if (is_dummy()) return DType::kBF16;
-  const std::string mapped = map_name(name);
-  const Checkpoint::Entry* entry = checkpoint_->find(mapped);
-  const std::string wanted = "a float tensor of shape " + shape.text();
-  if (entry == nullptr) throw Error(checkpoint_->where() + ": " + mapped, "is missing", wanted);
-  if (!(entry->shape == shape)) throw Error(where(name), "is of shape " + entry->shape.text(), wanted);
+  const Place at = place(name);
+  if (const std::optional<StoredWeight> table = quantized_table(at.name, shape)) return DType::kF32;
+  const Checkpoint::Entry* entry = checkpoint_->find(at.name);
+  Shape theirs = shape;
+  if (at.rule.rows > 0) theirs = Shape{at.rule.of_rows};
+  const std::string wanted = "a float tensor of shape " + theirs.text();
+  if (entry == nullptr) throw Error(checkpoint_->where() + ": " + at.name, "is missing", wanted);
+  if (!(entry->shape == theirs)) throw Error(where(name), "is of shape " + entry->shape.text(), wanted);
   if (entry->dtype != DType::kF32 && entry->dtype != DType::kF16 && entry->dtype != DType::kBF16) {
     throw Error(where(name), "is of dtype " + std::string(dtype_name(entry->dtype)), "f32, f16 or bf16");
   }
-  read_.insert(mapped);
+  read_.insert(at.name);
   return entry->dtype;
+}
+
+// A matrix that is read as a tensor (an embedding) and that the checkpoint quantized.
+std::optional<StoredWeight> WeightSource::quantized_table(std::string_view full, const Shape& shape) const {
+  constexpr std::string_view kSuffix = ".weight";
+  if (shape.rank() != 2 || !full.ends_with(kSuffix)) return std::nullopt;
+  const Checkpoint::Entry* entry = checkpoint_->find(full);
+  const bool stored_float =
+      entry != nullptr && (entry->dtype == DType::kF32 || entry->dtype == DType::kF16 || entry->dtype == DType::kBF16);
+  if (stored_float) return std::nullopt;
+  const std::optional<StoredWeight> stored = stored_->describe(full.substr(0, full.size() - kSuffix.size()));
+  if (!stored || !stored->scheme.quantized()) return std::nullopt;
+  if (stored->rows != shape[0] || stored->cols != shape[1]) {
+    throw Error(checkpoint_->where() + ": " + std::string(full),
+                "is of shape " + Shape{stored->rows, stored->cols}.text(), "a table of shape " + shape.text());
+  }
+  read_.insert(stored->tensors.begin(), stored->tensors.end());
+  return stored;
 }
 
 Tensor WeightSource::stored_tensor(std::string_view name, Shape shape) {
@@ -123,11 +246,19 @@ Tensor WeightSource::stored_tensor(std::string_view name, Shape shape) {
 Tensor WeightSource::tensor(std::string_view name, Shape shape) {
   if (is_dummy()) return dummy_tensor(seed_, component_ + "." + std::string(name), shape);
   describe_tensor(name, shape);
-  return to_f32(checkpoint_->tensor(map_name(name)));
+  const Place at = place(name);
+  if (quantized_table(at.name, shape)) return decode(stored_->read(at.name.substr(0, at.name.rfind('.'))));
+  Tensor values = to_f32(checkpoint_->tensor(at.name));
+  if (at.rule.rows > 0) {
+    Tensor part(DType::kF32, shape);
+    std::copy_n(values.f32() + at.rule.row, shape.count(), part.f32());
+    values = std::move(part);
+  }
+  return reorders(at.rule) ? reorder(values, row_order(at.rule, shape[0])) : values;
 }
 
 bool WeightSource::has(std::string_view name) const {
-  return !is_dummy() && checkpoint_->find(map_name(name)) != nullptr;
+  return !is_dummy() && checkpoint_->find(place(name).name) != nullptr;
 }
 
 std::vector<std::string> WeightSource::unread() const {

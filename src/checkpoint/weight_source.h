@@ -2,7 +2,6 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,16 +10,22 @@
 
 namespace omni {
 
-// A model's table from our names to a dialect's: the longest rule whose `ours` is a whole-segment prefix of the name
-// replaces it by `theirs`; no rule: the same name. A model offers several dialects; `marker` is a tensor only that one
-// has.
+// One line of a NameMap. ours and theirs are whole-segment prefixes ("norm" covers "norm.weight"); `*` stands for one
+// segment, and the n-th `*` of theirs is what the n-th of ours stood for. The longest ours that matches decides.
+struct NameRule {
+  std::string ours, theirs;
+  // Ours is rows [row, row + rows) of their tensor of of_rows rows (a fused qkv); rows = 0: all of it.
+  int64_t row = 0, rows = 0, of_rows = 0;
+  bool swap_halves = false;  // their upper half of rows is our lower half (shift and scale change places)
+  int64_t rope_heads = 0;  // > 0: rows of each of so many heads are interleaved (GGUF llama: 2i, 2i + 1 are i, i + d/2)
+  bool stacked = false;    // theirs is one [count, rows, cols] tensor, indexed by the last `*` of ours
+};
+
+// A model's table from our names to a dialect's; a name no rule covers is the same in both. A model offers several
+// dialects, a function of its config; marker is a tensor that only this dialect has.
 struct NameMap {
-  struct Rule {
-    std::string_view ours, theirs;
-  };
-  std::string_view dialect;
-  std::string_view marker;
-  std::span<const Rule> rules;
+  std::string dialect, marker;
+  std::vector<NameRule> rules;
 };
 
 // Checkpoint + Encoding + NameMap: "the weight at this path" for one component. The dummy source answers every question
@@ -29,7 +34,7 @@ class WeightSource {
  public:
   // component: "transformer". Throws Error when no map's marker is in the checkpoint, naming the dialects there are.
   WeightSource(std::string component, std::unique_ptr<Checkpoint> checkpoint, const JsonObject& config,
-               std::span<const NameMap> maps);
+               std::vector<NameMap> maps);
   static WeightSource dummy(std::string component, uint64_t seed);
 
   const std::string& component() const { return component_; }
@@ -50,14 +55,20 @@ class WeightSource {
 
   std::vector<std::string> unread() const;  // tensors nobody asked for, sorted
   const Encoding* encoding() const { return encoding_; }
+  std::string_view method() const;  // of the stored weights; "" for floats and dummies
+  // Their name of ours, for lists in checkpoint names ("double_blocks.0.img_attn.qkv").
+  std::string checkpoint_name(std::string_view name) const;
 
  private:
+  struct Place;
   WeightSource() = default;
-  std::string map_name(std::string_view name) const;
+  Place place(std::string_view name) const;
+  std::optional<StoredWeight> quantized_table(std::string_view full, const Shape& shape) const;
   std::string component_;
   std::unique_ptr<Checkpoint> checkpoint_;
   const Encoding* encoding_ = nullptr;
-  const NameMap* map_ = nullptr;
+  std::unique_ptr<StoredWeights> stored_;
+  NameMap map_;
   mutable std::set<std::string, std::less<>> read_;  // describing a weight counts as asking for it
   uint64_t seed_ = 0;
 };

@@ -58,7 +58,9 @@ struct KernelChoice {
   const LinearKernel* kernel = nullptr;
   std::vector<std::string> refusals;  // "name: why", of better kernels
 };
-// The first kernel that supports the problem. Throws Error naming where with every refusal when none does.
+// The first kernel that supports the problem; null when none does.
+KernelChoice find_linear_kernel(const LinearProblem& problem);
+// The same; throws Error naming where with every refusal when none does.
 KernelChoice choose_linear_kernel(const LinearProblem& problem, std::string_view where);
 
 }  // namespace omni

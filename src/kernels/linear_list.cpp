@@ -15,9 +15,8 @@ std::span<const LinearKernel* const> linear_kernels() {
   return kernels;
 }
 
-KernelChoice choose_linear_kernel(const LinearProblem& problem, std::string_view where) {
+KernelChoice find_linear_kernel(const LinearProblem& problem) {
   KernelChoice choice;
-  std::string all;
   for (const LinearKernel* kernel : linear_kernels()) {
     const Verdict verdict = kernel->supports(problem);
     if (verdict.ok) {
@@ -25,9 +24,15 @@ KernelChoice choose_linear_kernel(const LinearProblem& problem, std::string_view
       return choice;
     }
     choice.refusals.push_back(std::string(kernel->name()) + ": " + verdict.why);
-    if (!all.empty()) all += "; ";
-    all += choice.refusals.back();
   }
+  return choice;
+}
+
+KernelChoice choose_linear_kernel(const LinearProblem& problem, std::string_view where) {
+  KernelChoice choice = find_linear_kernel(problem);
+  if (choice.kernel != nullptr) return choice;
+  std::string all;
+  for (const std::string& refusal : choice.refusals) all += (all.empty() ? "" : "; ") + refusal;
   throw Error(std::string(where),
               "no kernel multiplies " + problem.scheme.text() + " weights [" + std::to_string(problem.n) + ", " +
                   std::to_string(problem.k) + "] (" + all + ")",

@@ -18,9 +18,10 @@ struct LedgerRow {
   std::string kernel;                 // "" for weights no linear kernel multiplies (norms, embeddings, convolutions)
   std::vector<std::string> refusals;  // better kernels, with why they declined
   int64_t bytes_stored = 0, bytes_packed = 0;
-  double error = 0;        // relative error of online quantization; 0 when none or not yet loaded
-  bool quantized = false;  // the plan changed its numbers
-  bool fallback = false;   // a slower road than the wish: reported, an error with --strict
+  double error = 0;          // relative error of online quantization; 0 when none or not yet loaded
+  bool quantized = false;    // the plan changed its numbers
+  bool dequantized = false;  // no kernel multiplies its scheme: floats in memory
+  bool fallback = false;     // a slower road than the wish: reported, an error with --strict
 };
 
 struct ComponentTotal {

@@ -7,13 +7,15 @@
 
 namespace omni {
 
-Linear::Linear(const LinearKernel* kernel, Weight packed, Tensor bias, DType compute, int64_t in, int64_t out)
-    : kernel_(kernel),
-      packed_(std::move(packed)),
-      bias_(std::move(bias)),
-      wants_(kernel->wants(packed_, compute)),
-      in_(in),
-      out_(out) {}
+Linear::Linear(Tensor bias, DType compute, int64_t in) : bias_(std::move(bias)), compute_(compute), in_(in) {}
+
+void Linear::add(const LinearKernel* kernel, Weight packed, int64_t out) {
+  const ActFormat wants = kernel->wants(packed, compute_);
+  // Matrices that want different inputs get floats, and quantize on their own.
+  wants_ = matrices_.empty() || wants == wants_ ? wants : ActFormat{.storage = compute_};
+  matrices_.push_back({kernel, std::move(packed), out_, out, wants});
+  out_ += out;
+}
 
 Tensor Linear::operator()(Exec& exec, const Activation& x, DType dtype, Epilogue epilogue) const {
   Tensor y = exec.scratch.tensor(dtype, Shape{x.values.rows(), out_});
@@ -22,10 +24,25 @@ Tensor Linear::operator()(Exec& exec, const Activation& x, DType dtype, Epilogue
 }
 
 void Linear::into(Exec& exec, const Activation& x, Tensor& y, Epilogue epilogue) const {
-  assert(kernel_ != nullptr && x.values.cols() == in_ && x.format == wants_);
+  assert(!matrices_.empty() && x.values.cols() == in_ && x.format == wants_);
   assert(y.rows() == x.values.rows() && y.cols() == out_);
   epilogue.bias = bias_.empty() ? nullptr : bias_.f32();
-  kernel_->run(exec, packed_, x, y, epilogue);
+  if (matrices_.size() == 1) return matrices_[0].kernel->run(exec, matrices_[0].packed, x, y, epilogue);
+  for (const Matrix& matrix : matrices_) run(exec, matrix, x, y, epilogue);
+}
+
+void Linear::run(Exec& exec, const Matrix& matrix, const Activation& x, Tensor& y, Epilogue epilogue) const {
+  const Scratch::Mark mark(exec.scratch);
+  Tensor part = y.columns(matrix.begin, matrix.out);
+  Tensor residual;
+  if (epilogue.bias != nullptr) epilogue.bias += matrix.begin;
+  if (epilogue.gate != nullptr) epilogue.gate += matrix.begin;
+  if (epilogue.residual != nullptr) {
+    residual = epilogue.residual->columns(matrix.begin, matrix.out);
+    epilogue.residual = &residual;
+  }
+  if (matrix.wants == x.format) return matrix.kernel->run(exec, matrix.packed, x, part, epilogue);
+  matrix.kernel->run(exec, matrix.packed, ops::to(exec, x.values, matrix.wants), part, epilogue);
 }
 
 Activation Linear::then(Exec& exec, const Activation& x, Act act, const ActFormat& wants) const {

@@ -1,14 +1,20 @@
 #pragma once
+#include <vector>
+
 #include "kernels/linear.h"
 
 namespace omni {
 
-// y = act(x W^T + bias) with W in whatever format the plan chose. Exists only with its weight in place (or, while a
-// model is only planned, as a description that must not be called). Immutable; made by Scope.
+// y = act(x W^T + bias) with W in whatever format the plan chose: one matrix, or several side by side when the parts of
+// a merged linear are stored differently. Exists only with its weights in place (or, while a model is only planned, as
+// a description that must not be called). Immutable; made by Scope.
 class Linear {
  public:
   Linear() = default;
-  Linear(const LinearKernel* kernel, Weight packed, Tensor bias, DType compute, int64_t in, int64_t out);
+  // bias: [out] f32 or empty. Complete once its matrices are added.
+  Linear(Tensor bias, DType compute, int64_t in);
+  // The next out outputs.
+  void add(const LinearKernel* kernel, Weight packed, int64_t out);
 
   int64_t in() const { return in_; }
   int64_t out() const { return out_; }
@@ -26,9 +32,17 @@ class Linear {
   void add_to(Exec& exec, const Activation& x, const float* gate, Tensor& y) const;
 
  private:
-  const LinearKernel* kernel_ = nullptr;
-  Weight packed_;
-  Tensor bias_;  // [out] f32 or empty
+  struct Matrix {
+    const LinearKernel* kernel = nullptr;
+    Weight packed;
+    int64_t begin = 0, out = 0;  // its columns of y
+    ActFormat wants;
+  };
+  void run(Exec& exec, const Matrix& matrix, const Activation& x, Tensor& y, Epilogue epilogue) const;
+
+  std::vector<Matrix> matrices_;
+  Tensor bias_;
+  DType compute_ = DType::kBF16;
   ActFormat wants_;
   int64_t in_ = 0, out_ = 0;
 };

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <numeric>
 #include <utility>
 
 #include "base/error.h"
@@ -55,91 +54,178 @@ Linear Scope::linear(std::string_view name, int64_t in, int64_t out, Bias bias, 
   return merged_linear({std::string(name)}, {out}, in, bias, role);
 }
 
-Weight Scope::load_part(const std::string& name, int64_t out, int64_t in, Role role, const Decision& decision,
-                        LedgerRow& row) const {
-  const StoredWeight stored = source_->describe(name, out, in);
-  row = LedgerRow{.component = source_->component(),
-                  .path = source_->component() + "." + name,
-                  .rows = out,
-                  .cols = in,
-                  .role = role,
-                  .stored = stored_text(stored),
-                  .rule = decision.rule,
-                  .bytes_stored = stored.bytes};
+struct Scope::Part {
+  std::string name;  // inside the component
+  int64_t out = 0;
+  StoredWeight stored;
+  Decision decision;
+
+  // The scheme the weight will have; not quantized: floats of weight_float.
+  QuantScheme scheme() const {
+    switch (decision.action) {
+      case Action::kKeep:
+        return stored.scheme;
+      case Action::kDequantize:
+        return {};
+      case Action::kQuantize:
+      case Action::kRequantize:
+        return decision.target;
+    }
+    return {};
+  }
+  DType weight_float(DType compute) const {
+    if (scheme().quantized()) return DType::kNone;
+    return decision.action == Action::kKeep ? stored.float_dtype : compute;
+  }
+};
+
+LedgerRow Scope::describe_part(const std::string& name, const StoredWeight& stored, Role role,
+                               const Decision& decision) const {
+  LedgerRow row{.component = source_->component(),
+                .path = source_->component() + "." + name,
+                .rows = stored.rows,
+                .cols = stored.cols,
+                .role = role,
+                .stored = stored_text(stored),
+                .rule = decision.rule,
+                .bytes_stored = stored.bytes};
   const bool quantize = decision.action == Action::kQuantize || decision.action == Action::kRequantize;
   row.target = decision.action == Action::kKeep ? row.stored
                : quantize                       ? decision.target.text()
                                                 : std::string(dtype_name(context_->exec->compute));
   row.quantized = quantize;
-  if (quantize) require_fit(decision.target, in, row.path);
-  if (context_->mode == LoadMode::kPlan) return {};
+  if (quantize) require_fit(decision.target, stored.cols, row.path);
+  return row;
+}
 
-  Weight weight = source_->weight(name, out, in);
+Weight Scope::load_part(const std::string& name, const StoredWeight& stored, const Decision& decision,
+                        LedgerRow& row) const {
+  Weight weight = source_->weight(name, stored.rows, stored.cols);
   if (decision.action == Action::kKeep) return weight;
   const Tensor values = decode(weight);
-  if (!quantize) return float_weight(cast(values, context_->exec->compute));
+  if (!row.quantized) return float_weight(cast(values, context_->exec->compute));
   Weight target = encode(values, decision.target, row.path, context_->exec->pool);
   row.error = relative_error(values, target);
   return target;
 }
 
+namespace {
+
+// Parts become one matrix when nothing of theirs differs that one matrix can have only once.
+bool joinable(const QuantScheme& a, const QuantScheme& b, int64_t rows_before) {
+  const bool own_columns = a.ordered || a.smooth || a.low_rank != 0;
+  const bool cuts_block = (a.scale.group.rows > 1 && rows_before % a.scale.group.rows != 0) ||
+                          (a.outer_scale.group.rows > 1 && rows_before % a.outer_scale.group.rows != 0);
+  return a == b && !own_columns && !cuts_block;
+}
+
+}  // namespace
+
+// A kernel that multiplies the scheme as it is; failing that, one for the dequantized matrix: a fallback.
+struct Scope::Road {
+  KernelChoice choice;
+  LinearProblem problem;
+  bool dequantized = false;
+};
+
+Scope::Road Scope::find_road(LinearProblem problem, const std::string& path) const {
+  Road road{find_linear_kernel(problem), problem};
+  if (!problem.scheme.quantized() || (road.choice.kernel != nullptr && !road.choice.kernel->is_reference())) {
+    if (road.choice.kernel == nullptr) road.choice = choose_linear_kernel(problem, path);  // throws, naming all reasons
+    return road;
+  }
+  problem.weight_float = problem.compute;
+  problem.scheme = {};
+  Road floats{choose_linear_kernel(problem, path), problem, true};
+  if (road.choice.kernel != nullptr && floats.choice.kernel->is_reference()) return road;
+  floats.choice.refusals = std::move(road.choice.refusals);
+  return floats;
+}
+
+void Scope::load_group(std::span<const Part> parts, Role role, Linear& linear) const {
+  Exec& exec = *context_->exec;
+  const int64_t in = parts[0].stored.cols;
+  int64_t out = 0;
+  for (const Part& part : parts) out += part.out;
+  const std::string first = source_->component() + "." + parts[0].name;
+  const Road road = find_road(LinearProblem{.scheme = parts[0].scheme(),
+                                            .weight_float = parts[0].weight_float(exec.compute),
+                                            .n = out,
+                                            .k = in,
+                                            .compute = exec.compute,
+                                            .device = exec.device},
+                              first);
+  const int64_t packed = road.choice.kernel->packed_bytes(road.problem);
+  std::vector<Weight> weights;
+  for (const Part& part : parts) {
+    LedgerRow row = describe_part(part.name, part.stored, role, part.decision);
+    row.kernel = road.choice.kernel->name();
+    row.refusals = road.choice.refusals;
+    row.dequantized = road.dequantized;
+    row.fallback = road.choice.kernel->is_reference() || road.dequantized;
+    row.bytes_packed = packed * part.out / out;
+    if (row.fallback && context_->strict == Strict::kYes) {
+      throw Error(row.path,
+                  road.dequantized ? "no kernel multiplies " + row.target + " here: it would be dequantized at load"
+                                   : "only the reference kernel multiplies " + row.target + " here",
+                  "another scheme, or no --strict");
+    }
+    if (context_->mode != LoadMode::kPlan) weights.push_back(load_part(part.name, part.stored, part.decision, row));
+    if (context_->mode == LoadMode::kExport && part.decision.action != Action::kKeep) {
+      context_->sink->take(*source_, part.name, weights.back());
+    }
+    context_->ledger->largest_load = std::max(context_->ledger->largest_load, part.out * in * 4 + packed);
+    context_->ledger->rows.push_back(std::move(row));
+  }
+  if (context_->mode != LoadMode::kLoad) return;
+  Weight canonical = weights.size() == 1 ? std::move(weights[0]) : concat_rows(weights, first);
+  weights.clear();
+  if (road.dequantized) canonical = float_weight(cast(decode(canonical), exec.compute));
+  linear.add(road.choice.kernel, road.choice.kernel->pack(exec, canonical), out);
+}
+
 Linear Scope::merged_linear(const std::vector<std::string>& names, const std::vector<int64_t>& outs, int64_t in,
                             Bias bias, Role role) const {
   assert(names.size() == outs.size() && !names.empty());
-  std::vector<std::string> paths;
-  for (const std::string& name : names) paths.push_back(source_->component() + "." + full(name));
-  const StoredWeight first = source_->describe(full(names[0]), outs[0], in);
-  const Decision decision = context_->plan->merged_target(paths, first.scheme, role);
-  const int64_t out = std::accumulate(outs.begin(), outs.end(), int64_t{0});
-
-  std::vector<LedgerRow> rows(names.size());
-  std::vector<Weight> parts(names.size());
-  for (size_t i = 0; i < names.size(); ++i) parts[i] = load_part(full(names[i]), outs[i], in, role, decision, rows[i]);
-
-  LinearProblem problem{.n = out, .k = in, .compute = context_->exec->compute, .device = context_->exec->device};
-  switch (decision.action) {
-    case Action::kKeep:
-      problem.scheme = first.scheme;
-      problem.weight_float = first.float_dtype;
-      break;
-    case Action::kDequantize:
-      problem.weight_float = context_->exec->compute;
-      break;
-    case Action::kQuantize:
-    case Action::kRequantize:
-      problem.scheme = decision.target;
-      break;
+  std::vector<Part> parts(names.size());
+  std::vector<QuantPlan::Part> wishes(names.size());
+  for (size_t i = 0; i < names.size(); ++i) {
+    parts[i] = Part{full(names[i]), outs[i], source_->describe(full(names[i]), outs[i], in), {}};
+    wishes[i] = {source_->component() + "." + parts[i].name,
+                 Stored(parts[i].stored.scheme, std::string(source_->method())),
+                 {source_->checkpoint_name(parts[i].name)}};
   }
-  const KernelChoice choice = choose_linear_kernel(problem, paths[0]);
-  const int64_t packed = choice.kernel->packed_bytes(problem);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    rows[i].kernel = choice.kernel->name();
-    rows[i].refusals = choice.refusals;
-    rows[i].fallback = choice.kernel->is_reference();
-    rows[i].bytes_packed = packed * outs[i] / out;
-    if (rows[i].fallback && context_->strict == Strict::kYes) {
-      throw Error(rows[i].path, "only the reference kernel multiplies " + rows[i].target + " here",
-                  "another scheme, or no --strict");
-    }
-    context_->ledger->largest_load = std::max(context_->ledger->largest_load, outs[i] * in * 4 + packed);
-    context_->ledger->rows.push_back(std::move(rows[i]));
-  }
+  std::vector<Decision> decisions = context_->plan->merged_target(wishes, role);
+  for (size_t i = 0; i < names.size(); ++i) parts[i].decision = std::move(decisions[i]);
+
   Tensor bias_values;
-  if (bias == Bias::kYes) {
-    std::vector<Tensor> values;
-    for (size_t i = 0; i < names.size(); ++i)
-      values.push_back(parameter(full(names[i]) + ".bias", Shape{outs[i]}, DType::kF32));
-    if (context_->mode == LoadMode::kLoad) {
-      bias_values = Tensor(DType::kF32, Shape{out});
-      float* to = bias_values.f32();
-      for (const Tensor& part : values) to = std::copy_n(part.f32(), part.shape().count(), to);
-    }
+  if (bias == Bias::kYes) bias_values = merged_bias(parts);
+  Linear linear(std::move(bias_values), context_->exec->compute, in);
+  for (size_t begin = 0, end = 0; begin < parts.size(); begin = end) {
+    int64_t rows = 0;
+    const auto fits = [&](const Part& part) {
+      const DType compute = context_->exec->compute;
+      return joinable(parts[begin].scheme(), part.scheme(), rows) &&
+             parts[begin].weight_float(compute) == part.weight_float(compute);
+    };
+    for (end = begin; end < parts.size() && (end == begin || fits(parts[end])); ++end) rows += parts[end].out;
+    load_group(std::span(parts).subspan(begin, end - begin), role, linear);
   }
-  if (context_->mode == LoadMode::kPlan) return {};
-  const Weight canonical = parts.size() == 1 ? std::move(parts[0]) : concat_rows(parts, paths[0]);
-  parts.clear();
-  Weight weight = choice.kernel->pack(*context_->exec, canonical);
-  return Linear(choice.kernel, std::move(weight), std::move(bias_values), context_->exec->compute, in, out);
+  return context_->mode == LoadMode::kLoad ? std::move(linear) : Linear();
+}
+
+Tensor Scope::merged_bias(std::span<const Part> parts) const {
+  std::vector<Tensor> values;
+  int64_t out = 0;
+  for (const Part& part : parts) {
+    values.push_back(parameter(part.name + ".bias", Shape{part.out}, DType::kF32));
+    out += part.out;
+  }
+  if (context_->mode != LoadMode::kLoad) return {};
+  Tensor joined(DType::kF32, Shape{out});
+  float* to = joined.f32();
+  for (const Tensor& part : values) to = std::copy_n(part.f32(), part.shape().count(), to);
+  return joined;
 }
 
 Tensor Scope::parameter(std::string_view name, Shape shape, DType kept_as) const {
@@ -154,7 +240,7 @@ Tensor Scope::parameter(std::string_view name, Shape shape, DType kept_as) const
                                              .target = std::string(dtype_name(kept_as)),
                                              .bytes_stored = storage_bytes(stored, shape.count()),
                                              .bytes_packed = storage_bytes(kept_as, shape.count())});
-  if (context_->mode == LoadMode::kPlan) return {};
+  if (context_->mode != LoadMode::kLoad) return {};
   return kept_as == DType::kF32 ? source_->tensor(name, shape) : source_->stored_tensor(name, shape);
 }
 
@@ -176,7 +262,7 @@ Conv Scope::load_conv(std::string_view name, const ConvShape& shape) const {
   context_->ledger->rows[row].target = dtype_name(exec.compute);
   const int64_t taps = shape.upsample == 2 ? 4 * 4 : shape.kernel * shape.kernel;  // 4 taps for each of 4 parities
   context_->ledger->rows[row].bytes_packed = storage_bytes(exec.compute, shape.c_out * shape.c_in * taps);
-  if (context_->mode == LoadMode::kPlan) return {};
+  if (context_->mode != LoadMode::kLoad) return {};
   Weight packed = shape.upsample == 2 ? ops::pack_upsample_conv(exec, values) : ops::pack_conv(exec, values);
   context_->ledger->rows[row].bytes_packed = packed.bytes();
   return Conv(std::move(packed), bias, shape);

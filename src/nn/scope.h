@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,10 +12,19 @@
 
 namespace omni {
 
-// kPlan walks the same constructors with headers only: layers get no weights and must not be called.
-enum class LoadMode { kLoad, kPlan };
+// kPlan walks the same constructors with headers only, kExport hands every weight the plan changes to the sink: in both
+// layers get no weights and must not be called.
+enum class LoadMode { kLoad, kPlan, kExport };
 enum class Bias { kNo, kYes };
 enum class Strict { kNo, kYes };
+
+// Takes canonical weights one at a time while a model is walked to be written, not run (`omni quantize`).
+class WeightSink {
+ public:
+  virtual ~WeightSink() = default;
+  // name: inside the component, without ".weight". Called for every weight that the plan changes.
+  virtual void take(const WeightSource& source, std::string_view name, const Weight& weight) = 0;
+};
 
 // What the construction of one model shares. Outlives its Scopes.
 struct LoadContext {
@@ -23,6 +33,7 @@ struct LoadContext {
   Ledger* ledger = nullptr;
   LoadMode mode = LoadMode::kLoad;
   Strict strict = Strict::kNo;
+  WeightSink* sink = nullptr;  // kExport: where weights go
 };
 
 // A place in a model: source + plan + path. Hands out loaded layers and writes the ledger: constructing is loading. One
@@ -49,9 +60,17 @@ class Scope {
   // A tensor no linear kernel multiplies, f32, with its ledger row; kept_as: what stays of it in memory.
   Tensor parameter(std::string_view name, Shape shape, DType kept_as) const;
   Conv load_conv(std::string_view name, const ConvShape& shape) const;
-  // The canonical target weight of one part; writes its ledger row.
-  Weight load_part(const std::string& name, int64_t out, int64_t in, Role role, const Decision& decision,
-                   LedgerRow& row) const;
+  struct Part;  // one weight of a merged linear, with what the plan decided
+  struct Road;  // the kernel that will multiply it
+  Road find_road(LinearProblem problem, const std::string& path) const;
+  // The ledger row of one part, but for its kernel.
+  LedgerRow describe_part(const std::string& name, const StoredWeight& stored, Role role,
+                          const Decision& decision) const;
+  // The canonical target weight of one part; notes the rounding error in its row.
+  Weight load_part(const std::string& name, const StoredWeight& stored, const Decision& decision, LedgerRow& row) const;
+  // Parts that make one matrix: packed and added to linear, their rows to the ledger.
+  void load_group(std::span<const Part> parts, Role role, Linear& linear) const;
+  Tensor merged_bias(std::span<const Part> parts) const;
 
   LoadContext* context_;
   WeightSource* source_;

@@ -42,11 +42,11 @@ void check_classes(const JsonObject& index) {
   }
 }
 
-WeightSource source(const FluxPipelineConfig& config, const char* component, std::span<const NameMap> maps,
+WeightSource source(const FluxPipelineConfig& config, const char* component, std::vector<NameMap> maps,
                     LoadFormat format, uint64_t seed) {
   if (format == LoadFormat::kDummy) return WeightSource::dummy(component, seed);
-  return WeightSource(component, open_safetensors(config.folder / component),
-                      JsonObject::load(config.folder / component / "config.json"), maps);
+  return WeightSource(component, open_checkpoint(config.folder / component),
+                      JsonObject::load(config.folder / component / "config.json"), std::move(maps));
 }
 
 // [channels, 2 rows, 2 cols] noise or latents <-> [rows * cols, channels * 4] tokens, features (channel, dy, dx).
@@ -120,7 +120,7 @@ TextToImage::TextToImage(const FluxPipelineConfig& config, LoadContext& context,
     done(s);
   }
   {
-    WeightSource s = source(config, "transformer", FluxTransformer::names(), format, 3);
+    WeightSource s = source(config, "transformer", FluxTransformer::names(config.flux), format, 3);
     transformer_.emplace(Scope(context, s), config.flux);
     done(s);
   }

@@ -37,8 +37,16 @@ std::span<const float> code_values(DType codes) {
     case DType::kU5:
       return kUnsigned;
     case DType::kU4:
+    case DType::kU3:
+    case DType::kU2:
       return std::span(kUnsigned).first(16);
+    case DType::kIQ4:
+      return kIQ4Values;
+    case DType::kFP4BNB:
+      return kFP4BNBValues;
     case DType::kI4:
+    case DType::kI3:
+    case DType::kI2:
       return std::span(kNibble).first(16);
     case DType::kF8E4M3:
       return kE4M3;
@@ -89,6 +97,12 @@ float read_scale(const Tensor& scales, int64_t row, int64_t col) {
     case DType::kU5:
     case DType::kI6:
     case DType::kBool:
+    case DType::kI2:
+    case DType::kU2:
+    case DType::kI3:
+    case DType::kU3:
+    case DType::kIQ4:
+    case DType::kFP4BNB:
       break;
   }
   assert(false && "not a scale dtype");
@@ -131,6 +145,12 @@ void write_scale(Tensor& scales, int64_t row, int64_t col, float value) {
     case DType::kU5:
     case DType::kI6:
     case DType::kBool:
+    case DType::kI2:
+    case DType::kU2:
+    case DType::kI3:
+    case DType::kU3:
+    case DType::kIQ4:
+    case DType::kFP4BNB:
       break;
   }
   assert(false && "not a scale dtype that is encoded");

@@ -192,7 +192,7 @@ QuantPlan::QuantPlan(QuantConfig config, PipelineScope scope) : config_(std::mov
   }
 }
 
-Decision QuantPlan::target(std::string_view path, const QuantScheme& stored, Role role,
+Decision QuantPlan::target(std::string_view path, const Stored& stored, Role role,
                            std::span<const std::string> aliases) {
   seen_.emplace(path);
   std::vector<size_t> reached;
@@ -200,7 +200,7 @@ Decision QuantPlan::target(std::string_view path, const QuantScheme& stored, Rol
   for (const size_t i : reached) {  // a rule that a longer one overrides has matched; only a skipped wish has not
     if (config_.rules[i].kind != Kind::kScheme) matched_.insert(i);
   }
-  if (!best) return {Action::kKeep, stored, ""};
+  if (!best) return {Action::kKeep, stored.scheme, ""};
   const QuantRule& rule = config_.rules[best->index];
   if (rule.kind == Kind::kScheme) {
     const bool named = names_weight(rule, best->match, path);
@@ -208,23 +208,25 @@ Decision QuantPlan::target(std::string_view path, const QuantScheme& stored, Rol
       throw usage_error(kWhere + ": " + rule.source, std::string(path) + " is never quantized",
                         "a rule that does not name it");
     }
-    if (role == Role::kNever || (role == Role::kSensitive && !named)) return {Action::kKeep, stored, ""};
+    if (role == Role::kNever || (role == Role::kSensitive && !named)) return {Action::kKeep, stored.scheme, ""};
   }
   for (const size_t i : reached) matched_.insert(i);
-  return decide_stored(rule, config_, path, stored);
+  return decide_stored(rule, config_, path, stored.scheme);
 }
 
-Decision QuantPlan::merged_target(std::span<const std::string> parts, const QuantScheme& stored, Role role) {
+std::vector<Decision> QuantPlan::merged_target(std::span<const Part> parts, Role role) {
   std::vector<std::string> ignored, others;
   std::string ignoring;
-  std::optional<Decision> common;
-  std::string first;
-  for (const std::string& part : parts) {
-    const std::vector<std::string> aliases = fused_aliases(part);
+  std::vector<std::vector<std::string>> names;
+  for (const Part& part : parts) {
+    names.push_back(part.aliases);
+    if (parts.size() > 1) {
+      for (std::string& name : fused_aliases(part.path)) names.back().push_back(std::move(name));
+    }
     std::vector<size_t> reached;
-    const std::optional<Deciding> best = deciding_rule(config_, scope_, part, aliases, &reached);
+    const std::optional<Deciding> best = deciding_rule(config_, scope_, part.path, names.back(), &reached);
     const bool is_ignored = best && config_.rules[best->index].kind == Kind::kIgnore;
-    (is_ignored ? ignored : others).push_back(part);
+    (is_ignored ? ignored : others).push_back(part.path);
     if (is_ignored) ignoring = config_.rules[best->index].source;
   }
   if (!ignored.empty() && !others.empty()) {
@@ -232,19 +234,20 @@ Decision QuantPlan::merged_target(std::span<const std::string> parts, const Quan
                       "only a part of one fused layer is ignored: " + join(ignored) + ", but not " + join(others),
                       "all of its parts, or none");
   }
-  for (const std::string& part : parts) {
-    Decision decision = target(part, stored, role, fused_aliases(part));
-    if (!common) {
-      common = std::move(decision);
-      first = part;
-    } else if (decision.action != common->action || !(decision.target == common->target)) {
-      throw usage_error(kWhere,
-                        "the parts of one fused layer get different schemes: " + first + " becomes " +
-                            common->target.text() + ", " + part + " becomes " + decision.target.text(),
-                        "one scheme for all of its parts");
-    }
+  std::vector<Decision> decisions;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    decisions.push_back(target(parts[i].path, parts[i].stored, role, names[i]));
+    const Decision &first = decisions[0], &decision = decisions[i];
+    const bool same_wish =
+        decision.action == first.action && (decision.action == Action::kKeep || decision.target == first.target);
+    const bool both_float = !decision.target.quantized() && !first.target.quantized();
+    if (same_wish || both_float) continue;
+    throw usage_error(kWhere,
+                      "the parts of one fused layer get different schemes: " + parts[0].path + " becomes " +
+                          first.target.text() + ", " + parts[i].path + " becomes " + decision.target.text(),
+                      "one scheme for all of its parts");
   }
-  return common.value_or(Decision{Action::kKeep, stored, ""});
+  return decisions;
 }
 
 std::vector<std::string> QuantPlan::unmatched() const {

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "quant/config.h"
@@ -31,6 +32,14 @@ struct Decision {
   std::string rule;    // the rule that decided, as the user would recognise it; "" when none reached it
 };
 
+// What a weight is in the checkpoint: its scheme, and the method that stored it ("awq"; "" for floats).
+struct Stored {
+  QuantScheme scheme;
+  std::string method;
+  Stored(QuantScheme stored_scheme = {}, std::string stored_method = {})
+      : scheme(stored_scheme), method(std::move(stored_method)) {}
+};
+
 // QuantConfig applied to facts. The only place that decides what a weight becomes; asked once for every weight while a
 // model is constructed (or planned), and afterwards for the rules that matched nothing. Used by one thread.
 class QuantPlan {
@@ -40,11 +49,16 @@ class QuantPlan {
 
   // path: full path from the component on, without ".weight". aliases: other names of the same weight (checkpoint,
   // runtime) that ignored_layers may use. Throws Error on a conflict of spec/quantization.md section 3.
-  Decision target(std::string_view path, const QuantScheme& stored, Role role,
-                  std::span<const std::string> aliases = {});
+  Decision target(std::string_view path, const Stored& stored, Role role, std::span<const std::string> aliases = {});
 
-  // Fused-shard rule: all of parts (full paths) take one decision; part of them ignored is an Error naming the missing.
-  Decision merged_target(std::span<const std::string> parts, const QuantScheme& stored, Role role);
+  // Fused-shard rule: parts (full paths; aliases: their other names) are decided together: one wish for all of them;
+  // part of them ignored is an Error naming the missing. As stored, each keeps its own scheme. One decision a part.
+  struct Part {
+    std::string path;
+    Stored stored;
+    std::vector<std::string> aliases;
+  };
+  std::vector<Decision> merged_target(std::span<const Part> parts, Role role);
 
   // Rules and ignored names that matched no weight so far, as the user wrote them.
   std::vector<std::string> unmatched() const;

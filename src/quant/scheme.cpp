@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <utility>
 #include <vector>
 
 namespace omni {
@@ -63,10 +64,11 @@ std::string group_text(Group group) {
 
 // The scale dtype that the spelled form leaves out.
 DType usual_scale(DType codes, Group group) {
-  return group.rows != 1 || group.cols == 0 || codes == DType::kNF4 ? DType::kF32 : DType::kF16;
+  return group.rows != 1 || group.cols == 0 || codes == DType::kNF4 || codes == DType::kFP4BNB ? DType::kF32
+                                                                                               : DType::kF16;
 }
 DType usual_act_codes(DType codes) {
-  return dtype_info(codes).is_float && codes != DType::kNF4 && codes != DType::kF4E2M1 ? DType::kF8E4M3 : DType::kI8;
+  return codes == DType::kF8E4M3 || codes == DType::kF8E5M2 ? DType::kF8E4M3 : DType::kI8;
 }
 
 struct ActName {
@@ -90,6 +92,12 @@ bool is_code_dtype(DType dtype) {
     case DType::kI5:
     case DType::kU5:
     case DType::kI6:
+    case DType::kI2:
+    case DType::kU2:
+    case DType::kI3:
+    case DType::kU3:
+    case DType::kIQ4:
+    case DType::kFP4BNB:
       return true;
     case DType::kNone:
     case DType::kF32:
@@ -104,7 +112,8 @@ bool is_code_dtype(DType dtype) {
   return false;
 }
 bool is_unsigned(DType dtype) {
-  return dtype == DType::kU8 || dtype == DType::kU4 || dtype == DType::kU5;
+  return dtype == DType::kU8 || dtype == DType::kU5 || dtype == DType::kU4 || dtype == DType::kU3 ||
+         dtype == DType::kU2;
 }
 bool is_scale_dtype(DType dtype) {
   const bool wide = dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
@@ -164,6 +173,10 @@ struct Spelling {
     if (text == "sym") return set_zero(Zero::kNone);
     if (text == "asym") return set_zero(Zero::kPoint);
     if (text == "min") return set_zero(Zero::kMinimum);
+    if (text == "smooth" || text == "ordered") {
+      bool& field = text == "smooth" ? scheme.smooth : scheme.ordered;
+      return !std::exchange(field, true);
+    }
     if (text.starts_with("outer:")) return outer(text);
     if (text.starts_with("rank") || text.starts_with("rot")) {
       int& field = text.starts_with("rank") ? scheme.low_rank : scheme.rotation;
@@ -242,6 +255,8 @@ std::string QuantScheme::text() const {
   }
   if (low_rank != 0) out += "/rank" + std::to_string(low_rank);
   if (rotation != 0) out += "/rot" + std::to_string(rotation);
+  if (smooth) out += "/smooth";
+  if (ordered) out += "/ordered";
   return out;
 }
 

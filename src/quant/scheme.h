@@ -25,14 +25,17 @@ enum class Zero : uint8_t { kNone, kPoint, kMinimum };
 
 // What stored numbers mean; says nothing of where the bytes lie. A pure value with a text form both ways.
 //   value = (code [- zero point]) * scale * outer_scale [- minimum * outer_minimum]
+//   W     = values * rotation * diag(smooth) + low_rank_up * low_rank_down
 struct QuantScheme {
   DType codes = DType::kNone;  // kNone: not quantized
   ScaleSpec scale = {}, outer_scale = {};
   Zero zero = Zero::kNone;
   ActQuant act = ActQuant::kNone;
   DType act_codes = DType::kNone;
-  int low_rank = 0;  // rank of a bf16 correction
-  int rotation = 0;  // Hadamard block along K
+  int low_rank = 0;      // rank of a bf16 correction
+  int rotation = 0;      // Hadamard block along K: the codes stand for a rotated matrix
+  bool smooth = false;   // the quantized part's input is multiplied by a factor a column (Weight::smooth)
+  bool ordered = false;  // columns take their scale by Weight::order instead of by position (desc_act)
 
   bool quantized() const { return codes != DType::kNone; }
   bool operator==(const QuantScheme&) const = default;

@@ -29,7 +29,8 @@ std::string_view layout_name(Layout layout) {
 
 int64_t Weight::bytes() const {
   int64_t sum = 0;
-  for (const Tensor* part : {&codes, &scales, &outer_scales, &zeros, &outer_zeros, &input_scale, &panel_sums}) {
+  for (const Tensor* part : {&codes, &scales, &outer_scales, &zeros, &outer_zeros, &input_scale, &order, &smooth,
+                             &low_rank_down, &low_rank_up, &panel_sums}) {
     if (!part->empty()) sum += part->bytes();
   }
   return sum;
@@ -153,6 +154,60 @@ Weight concat_rows(std::span<const Weight> parts, std::string_view where) {
       out.input_scale = part.input_scale;
   }
   return out;
+}
+
+namespace {
+
+// Rows of one part of a weight that correspond to rows [begin, begin + count) of it.
+Tensor part_rows(const Tensor& part, int group_rows, int64_t begin, int64_t count, std::string_view where) {
+  if (part.empty() || group_rows == 0) return part;
+  if (begin % group_rows != 0 ||
+      (count % group_rows != 0 && begin / group_rows + (count + group_rows - 1) / group_rows < part.rows()))
+    throw Error(std::string(where),
+                "rows " + std::to_string(begin) + " to " + std::to_string(begin + count) + " cut a scale group of " +
+                    std::to_string(group_rows) + " rows",
+                "a slice of whole groups");
+  return part.row_range(begin / group_rows, (count + group_rows - 1) / group_rows);
+}
+
+Tensor pick_rows(const Tensor& part, int group_rows, std::span<const int64_t> from, std::string_view where) {
+  if (part.empty() || group_rows == 0) return part;
+  if (group_rows != 1)
+    throw Error(std::string(where), "rows change places, but share scales in groups of " + std::to_string(group_rows),
+                "a scale a row or a tensor");
+  Tensor out(part.dtype(), Shape{static_cast<int64_t>(from.size()), part.cols()});
+  const auto bytes = static_cast<size_t>(storage_bytes(part.dtype(), part.cols()));
+  for (size_t i = 0; i < from.size(); ++i) std::memcpy(out.raw() + i * bytes, row_bytes(part, from[i]), bytes);
+  return out;
+}
+
+template <class Take>
+Weight with_rows(const Weight& weight, int64_t rows, Take take) {
+  assert(weight.layout == Layout::kCanonical);
+  Weight out = weight;  // what has no rows stays: outer factors of the whole tensor, order, smooth, low_rank_down
+  out.rows = rows;
+  const int scale = weight.scheme.scale.group.rows, outer = weight.scheme.outer_scale.group.rows;
+  out.codes = take(weight.codes, 1);
+  out.scales = take(weight.scales, scale);
+  out.zeros = take(weight.zeros, scale);
+  out.outer_scales = take(weight.outer_scales, outer);
+  out.outer_zeros = take(weight.outer_zeros, outer);
+  out.low_rank_up = take(weight.low_rank_up, 1);
+  return out;
+}
+
+}  // namespace
+
+Weight slice_rows(const Weight& weight, int64_t begin, int64_t count, std::string_view where) {
+  assert(begin >= 0 && count >= 0 && begin + count <= weight.rows);
+  return with_rows(weight, count,
+                   [&](const Tensor& part, int group) { return part_rows(part, group, begin, count, where); });
+}
+
+Weight permute_rows(const Weight& weight, std::span<const int64_t> from, std::string_view where) {
+  assert(static_cast<int64_t>(from.size()) == weight.rows);
+  return with_rows(weight, weight.rows,
+                   [&](const Tensor& part, int group) { return pick_rows(part, group, from, where); });
 }
 
 }  // namespace omni

@@ -16,7 +16,10 @@ constexpr std::array kTable = {
     DTypeInfo{DType::kU8, "u8", 8, 8, false},        DTypeInfo{DType::kI4, "i4", 4, 4, false},
     DTypeInfo{DType::kU4, "u4", 4, 4, false},        DTypeInfo{DType::kI5, "i5", 5, 8, false},
     DTypeInfo{DType::kU5, "u5", 5, 8, false},        DTypeInfo{DType::kI6, "i6", 6, 8, false},
-    DTypeInfo{DType::kBool, "bool", 8, 8, false},
+    DTypeInfo{DType::kBool, "bool", 8, 8, false},    DTypeInfo{DType::kI2, "i2", 2, 4, false},
+    DTypeInfo{DType::kU2, "u2", 2, 4, false},        DTypeInfo{DType::kI3, "i3", 3, 4, false},
+    DTypeInfo{DType::kU3, "u3", 3, 4, false},        DTypeInfo{DType::kIQ4, "iq4", 4, 4, true},
+    DTypeInfo{DType::kFP4BNB, "fp4bnb", 4, 4, true},
 };
 
 }  // namespace
@@ -45,10 +48,14 @@ IntRange int_range(DType dtype) {
     case DType::kI4:
     case DType::kI5:
     case DType::kI6:
+    case DType::kI2:
+    case DType::kI3:
       return {-(1 << (bits - 1)), (1 << (bits - 1)) - 1};
     case DType::kU8:
     case DType::kU4:
     case DType::kU5:
+    case DType::kU2:
+    case DType::kU3:
       return {0, (1 << bits) - 1};
     case DType::kNone:
     case DType::kF32:
@@ -62,6 +69,8 @@ IntRange int_range(DType dtype) {
     case DType::kI32:
     case DType::kI64:
     case DType::kBool:
+    case DType::kIQ4:
+    case DType::kFP4BNB:
       break;
   }
   assert(false && "not a code dtype");

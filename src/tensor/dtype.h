@@ -5,7 +5,8 @@
 
 namespace omni {
 
-// A scalar. Never a block format: those are a QuantScheme of scalars. i5, u5, i6 and the like are K-quant codes.
+// A scalar. Never a block format: those are a QuantScheme of scalars. i5, u5, i6 and the like are K-quant codes; iq4
+// and fp4bnb index the 16 values of GGUF's IQ4 types and of bitsandbytes' fp4.
 enum class DType : uint8_t {
   kNone,
   kF32,
@@ -26,14 +27,20 @@ enum class DType : uint8_t {
   kU5,
   kI6,
   kBool,
+  kI2,
+  kU2,
+  kI3,
+  kU3,
+  kIQ4,
+  kFP4BNB,
 };
 
 struct DTypeInfo {
   DType dtype;
   std::string_view name;  // the public spelling: "bf16", "f8e4m3"
   int bits;               // bits of one value
-  int storage_bits;  // bits one value takes in a canonical tensor: 4-bit values two a byte, low nibble first; 5 and 6 a
-                     // byte
+  int storage_bits;       // bits one value takes in a canonical tensor: 2- to 4-bit values two a byte, low nibble first
+                          // (signed ones sign-extended to the nibble); 5 and 6 a byte
   bool is_float;
 };
 

@@ -112,6 +112,12 @@ const std::array<float, 16> kNF4Values = {-1.0f,
                                           0.7229568362236023f,
                                           1.0f};
 
+const std::array<float, 16> kIQ4Values = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+const std::array<float, 16> kFP4BNBValues = {
+    0.0f,  0.005208333333f,  0.66666667f,  1.0f,  0.33333333f,  0.5f,  0.16666667f,  0.25f,
+    -0.0f, -0.005208333333f, -0.66666667f, -1.0f, -0.33333333f, -0.5f, -0.16666667f, -0.25f};
+
 uint8_t f32_to_nf4(float value) {
   uint8_t best = 0;
   for (uint8_t i = 1; i < 16; ++i) {

@@ -34,6 +34,8 @@ uint8_t f32_to_f4e2m1(float value);
 
 // The 16 values of NormalFloat4 (QLoRA, Dettmers et al. 2023, appendix E), ascending.
 extern const std::array<float, 16> kNF4Values;
+extern const std::array<float, 16> kIQ4Values;     // ggml's kvalues_iq4nl
+extern const std::array<float, 16> kFP4BNBValues;  // bitsandbytes' fp4, sign in the top bit
 uint8_t f32_to_nf4(float value);
 
 }  // namespace omni

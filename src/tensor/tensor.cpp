@@ -125,6 +125,12 @@ float load_value(DType dtype, const std::byte* data, int64_t i) {
     case DType::kI5:
     case DType::kU5:
     case DType::kI6:
+    case DType::kI2:
+    case DType::kU2:
+    case DType::kI3:
+    case DType::kU3:
+    case DType::kIQ4:
+    case DType::kFP4BNB:
       break;
   }
   assert(false && "packed codes have no value of their own");

@@ -217,7 +217,8 @@ TEST(QuantPlan, AnIgnoredNameOfOneComponentStaysThere) {
 
 TEST(QuantPlan, AFusedLayerIsIgnoredWholeOrNotAtAll) {
   const std::string attn = "transformer.transformer_blocks.3.attn.";
-  const std::vector<std::string> parts = {attn + "to_q", attn + "to_k", attn + "to_v"};
+  const std::vector<QuantPlan::Part> parts = {
+      {attn + "to_q", {}, {}}, {attn + "to_k", {}, {}}, {attn + "to_v", {}, {}}};
   const struct {
     json ignored;
     const char* target;
@@ -228,14 +229,14 @@ TEST(QuantPlan, AFusedLayerIsIgnoredWholeOrNotAtAll) {
               {{"to_out"}, "int8"}};
   for (const auto& row : rows) {
     QuantPlan p = plan({{"method", "int8"}, {"ignored_layers", row.ignored}});
-    EXPECT_EQ(p.merged_target(parts, {}, Role::kOrdinary).target.text(), row.target) << row.ignored;
+    EXPECT_EQ(p.merged_target(parts, Role::kOrdinary)[0].target.text(), row.target) << row.ignored;
   }
   QuantPlan partial = plan({{"method", "int8"}, {"ignored_layers", {"to_q", "to_k"}}});
-  const std::string text = refusal([&] { (void)partial.merged_target(parts, {}, Role::kOrdinary); });
+  const std::string text = refusal([&] { (void)partial.merged_target(parts, Role::kOrdinary); });
   EXPECT_TRUE(has(text, "but not " + attn + "to_v")) << text;
   QuantPlan mixed =
       plan({{"rules", {{{"path", "transformer"}, {"scheme", "int8"}}, {{"path", "to_q"}, {"scheme", "fp8"}}}}});
-  const std::string differ = refusal([&] { (void)mixed.merged_target(parts, {}, Role::kOrdinary); });
+  const std::string differ = refusal([&] { (void)mixed.merged_target(parts, Role::kOrdinary); });
   EXPECT_TRUE(has(differ, "int8") && has(differ, "fp8")) << differ;
 }
 

@@ -19,6 +19,8 @@ class PanelKernel : public LinearKernel {
     if (std::string why = why_not_available(need_); !why.empty()) return {false, why};
     if (scheme.low_rank != 0) return {false, "no low-rank branch"};
     if (scheme.rotation != 0) return {false, "no rotation of inputs"};
+    if (scheme.smooth) return {false, "no factors on inputs"};
+    if (scheme.ordered) return {false, "no columns out of order"};
     if (is_int8_int8(scheme))
       return {false, "weights are int8 with int8 activations: left to the kernels with exact integer sums"};
     if (scheme.act == ActQuant::kPerGroup) return {false, "activation scales a group"};

@@ -124,7 +124,7 @@ bool is_int8_int8(const QuantScheme& scheme) {
       scheme.act == ActQuant::kPerToken || scheme.act == ActQuant::kPerTensor || scheme.act == ActQuant::kStatic;
   return scheme.codes == DType::kI8 && scheme.act_codes == DType::kI8 && act && group.cols == 0 && group.rows <= 1 &&
          scheme.zero == Zero::kNone && scheme.outer_scale.dtype == DType::kNone && scheme.low_rank == 0 &&
-         scheme.rotation == 0;
+         scheme.rotation == 0 && !scheme.smooth && !scheme.ordered;
 }
 
 }  // namespace omni::cpu

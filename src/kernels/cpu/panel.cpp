@@ -142,7 +142,7 @@ void pack_one_panel(const Weight& w, int64_t panel, Weight& out, uint8_t* row_co
     unpack_row(w, row, row_codes);
     auto* codes = reinterpret_cast<uint8_t*>(to);
     if (out.layout == Layout::kPanelCodes)
-      place_codes(row_codes, w.cols, dtype_info(w.scheme.codes).bits, c, codes);
+      place_codes(row_codes, w.cols, panel_bits(w.scheme.codes), c, codes);
     else
       place_bytes(row_codes, w.cols, out.layout == Layout::kPanelI8Quads ? 4 : 2, c, codes);
     if (!out.panel_sums.empty()) out.panel_sums.data<int32_t>()[row] = sum_of(row_codes, w.cols);
@@ -171,6 +171,12 @@ std::string why_no_code_panels(const QuantScheme& scheme, int64_t k) {
     case DType::kU4:
     case DType::kF4E2M1:
     case DType::kNF4:
+    case DType::kI2:
+    case DType::kU2:
+    case DType::kI3:
+    case DType::kU3:
+    case DType::kIQ4:
+    case DType::kFP4BNB:
     case DType::kI5:
     case DType::kU5:
     case DType::kI6:
@@ -199,7 +205,7 @@ std::string why_no_code_panels(const QuantScheme& scheme, int64_t k) {
 Weight pack_panels(ThreadPool* pool, const Weight& w, Layout layout) {
   assert(w.layout == Layout::kCanonical && w.rows > 0 && w.cols > 0);
   const QuantScheme& scheme = w.scheme;
-  const int bits = scheme.quantized() ? dtype_info(scheme.codes).bits : 0;
+  const int bits = scheme.quantized() ? panel_bits(scheme.codes) : 0;
   const int64_t panels = panels_of(w.rows), bytes = one_panel_bytes(layout, bits, w.cols);
   if (scheme.act == ActQuant::kStatic && w.input_scale.empty())
     throw Error("input scale", "is missing for static activations", "a weight with an input_scale");
@@ -240,7 +246,7 @@ Weight pack_panels(ThreadPool* pool, const Weight& w, Layout layout) {
 int64_t panel_bytes(const LinearProblem& problem, Layout layout) {
   const QuantScheme& scheme = problem.scheme;
   const int64_t n = problem.n, k = problem.k, panels = panels_of(n);
-  const int bits = scheme.quantized() ? dtype_info(scheme.codes).bits : 0;
+  const int bits = scheme.quantized() ? panel_bits(scheme.codes) : 0;
   int64_t bytes = panels * one_panel_bytes(layout, bits, k);
   if (layout == Layout::kPanelI8Quads) bytes += panels * kPanelColumns * 4;
   if (!scheme.quantized()) return bytes;
@@ -261,7 +267,7 @@ PanelView panel_view(const Weight& packed) {
   PanelView view;
   view.layout = packed.layout;
   view.codes_dtype = scheme.codes;
-  view.bits = scheme.quantized() ? dtype_info(scheme.codes).bits : 0;
+  view.bits = scheme.quantized() ? panel_bits(scheme.codes) : 0;
   view.data = packed.codes.raw();
   view.panel_bytes = packed.codes.bytes() / panels_of(packed.rows);
   view.rows = packed.rows;

@@ -155,6 +155,12 @@ void expand_panel(const PanelView& w, int64_t panel, int64_t first_k, int64_t co
     case DType::kU4:
     case DType::kF4E2M1:
     case DType::kNF4:
+    case DType::kI2:
+    case DType::kU2:
+    case DType::kI3:
+    case DType::kU3:
+    case DType::kIQ4:
+    case DType::kFP4BNB:
       return expand_codes<Writer, DecodeTable4>(w, panel, first_k, count, groups, out);
     case DType::kI5:
     case DType::kU5:

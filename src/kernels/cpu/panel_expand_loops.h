@@ -47,6 +47,12 @@ inline void decode_pair(DType dtype, const float* table, const uint8_t* pair, fl
     case DType::kU4:
     case DType::kF4E2M1:
     case DType::kNF4:
+    case DType::kI2:
+    case DType::kU2:
+    case DType::kI3:
+    case DType::kU3:
+    case DType::kIQ4:
+    case DType::kFP4BNB:
       return decode_nibbles(table, pair, out);
     case DType::kI5:
     case DType::kU5:

@@ -79,6 +79,12 @@ inline void load_scales(const ScaleView& view, int64_t panel, int64_t group, int
     case DType::kI5:
     case DType::kU5:
     case DType::kBool:
+    case DType::kI2:
+    case DType::kU2:
+    case DType::kI3:
+    case DType::kU3:
+    case DType::kIQ4:
+    case DType::kFP4BNB:
       break;
   }
 }

@@ -51,6 +51,12 @@ double input_at(const Activation& x, const std::byte* row, int64_t i) {
     case DType::kU5:
     case DType::kI6:
     case DType::kBool:
+    case DType::kI2:
+    case DType::kU2:
+    case DType::kI3:
+    case DType::kU3:
+    case DType::kIQ4:
+    case DType::kFP4BNB:
       break;
   }
   assert(false && "not a storage of activations");
@@ -91,6 +97,8 @@ class ReferenceKernel : public LinearKernel {
     if (problem.device.kind != DeviceKind::kCpu) return {false, "runs on the CPU"};
     if (problem.scheme.low_rank != 0) return {false, "no low-rank branch"};
     if (problem.scheme.rotation != 0) return {false, "no rotation of inputs"};
+    if (problem.scheme.smooth) return {false, "no factors on inputs"};
+    if (problem.scheme.ordered) return {false, "no columns out of order"};
     if (problem.scheme.act == ActQuant::kPerGroup) return {false, "activation scales a group"};
     return {true, {}};
   }

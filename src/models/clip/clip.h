@@ -30,7 +30,7 @@ class ClipTextEncoder {
   // scratch).
   Tensor operator()(Exec& exec, std::span<const int32_t> ids) const;
 
-  static std::span<const NameMap> names();
+  static std::vector<NameMap> names();
 
  private:
   ClipConfig config_;

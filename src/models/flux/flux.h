@@ -84,7 +84,7 @@ class FluxTransformer {
   void operator()(Exec& exec, const FluxConditioning& conditioning, int64_t step, const Tensor& latents,
                   Tensor& velocity) const;
 
-  static std::span<const NameMap> names();
+  static std::vector<NameMap> names(const FluxConfig& config);
 
  private:
   FluxConfig config_;

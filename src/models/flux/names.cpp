@@ -1,12 +1,9 @@
-#include <array>
-
 #include "models/flux/flux.h"
 
 namespace omni {
 
-std::span<const NameMap> FluxTransformer::names() {
-  static constexpr std::array kMaps = {NameMap{"diffusers", "x_embedder.weight", {}}};
-  return kMaps;
+std::vector<NameMap> FluxTransformer::names(const FluxConfig&) {
+  return {NameMap{"diffusers", "x_embedder.weight", {}}};
 }
 
 }  // namespace omni

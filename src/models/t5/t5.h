@@ -29,7 +29,7 @@ class T5Encoder {
   // scratch).
   Tensor operator()(Exec& exec, std::span<const int32_t> ids) const;
 
-  static std::span<const NameMap> names();
+  static std::vector<NameMap> names();
 
  private:
   Tensor position_bias(Exec& exec, int64_t tokens) const;  // [heads, tokens, tokens] f32 in scratch

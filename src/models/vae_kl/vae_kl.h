@@ -87,6 +87,6 @@ class VaeEncoder {
   std::optional<Conv> quant_;
 };
 
-std::span<const NameMap> vae_kl_names();
+std::vector<NameMap> vae_kl_names();
 
 }  // namespace omni
