@@ -23,7 +23,7 @@ bool is_float_scale(DType dtype) {
 Method method_of(const QuantScheme& s, std::string_view where) {
   const bool symmetric = s.zero == Zero::kNone, integers = !dtype_info(s.codes).is_float;
   const Group outer = s.outer_scale.group;
-  bool known = s.low_rank == 0 && s.rotation == 0 && s.act != ActQuant::kStatic;
+  bool known = s.low_rank == 0 && s.rotation == 0 && !s.smooth && !s.ordered && s.act != ActQuant::kStatic;
   Method method = Method::kRowGroups;
   if (s.outer_scale.dtype == DType::kNone) {
     if (s.scale.group.rows != 1) method = Method::kBlocks;

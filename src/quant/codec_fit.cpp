@@ -1,7 +1,6 @@
 #include "quant/codec_fit.h"
 
 #include <algorithm>
-#include <type_traits>
 
 namespace omni {
 namespace {
@@ -64,8 +63,7 @@ GroupFit power_of_two(const Grid& grid, std::span<const float> x, float largest,
 
 template <class Grid>
 GroupFit symmetric(const Grid& grid, std::span<const float> x, const SymmetricSearch& search) {
-  // Only integer grids are lopsided enough for a negative scale to help; float codes keep theirs positive.
-  const float extreme = std::is_same_v<Grid, IntGrid> ? signed_extreme(x) : std::fabs(signed_extreme(x));
+  const float extreme = Grid::kLopsided ? signed_extreme(x) : std::fabs(signed_extreme(x));
   if (search.dtype == DType::kF8E8M0) return power_of_two(grid, x, std::fabs(extreme), search.denominators[0]);
   const float plain = stored_scale(search, std::fabs(extreme) / search.denominators[0]);
   if (!std::isfinite(plain)) return {plain, 0, 0};
@@ -142,6 +140,20 @@ uint8_t NF4Grid::bits(float t) const {
   return static_cast<uint8_t>(kTable.base[bin] + (t > kTable.boundary[bin] ? 1 : 0));
 }
 
+const std::array<float, 8> FP4BNBGrid::kSizes = {kFP4BNBValues[0], kFP4BNBValues[1], kFP4BNBValues[6],
+                                                 kFP4BNBValues[7], kFP4BNBValues[4], kFP4BNBValues[5],
+                                                 kFP4BNBValues[2], kFP4BNBValues[3]};
+
+uint8_t FP4BNBGrid::bits(float t) const {
+  const float size = nearest_of(kSizes, std::fabs(t));
+  const auto code = std::ranges::find(kFP4BNBValues, size) - kFP4BNBValues.begin();
+  return static_cast<uint8_t>(code | (t < 0 ? 8 : 0));
+}
+
+uint8_t IQ4Grid::bits(float t) const {
+  return static_cast<uint8_t>(std::ranges::find(kIQ4Values, nearest(t)) - kIQ4Values.begin());
+}
+
 IntGrid int_grid(DType codes) {
   const IntRange range = int_range(codes);
   return {static_cast<float>(codes == DType::kI8 ? -127 : range.low), static_cast<float>(range.high)};
@@ -149,20 +161,29 @@ IntGrid int_grid(DType codes) {
 
 std::span<const float> symmetric_denominators(DType codes) {
   // A negative one maps the value of largest size to the longer, negative side; beyond the range it clips.
+  static constexpr std::array kI2 = {1.0f, -2.0f, -1.7f, -2.3f, -2.6f, -3.0f, 1.2f, 1.5f, 1.8f, 2.2f};
+  static constexpr std::array kI3 = {3.0f, -4.0f, -3.6f, -4.3f, -4.6f, -5.0f, -5.5f, 3.4f, 3.8f, 4.3f, 4.8f};
   static constexpr std::array kI4 = {7.0f,  -8.0f,  -7.5f,  -8.25f, -8.5f, -8.75f, -9.0f, -9.4f,
                                      -9.8f, -10.4f, -11.0f, 7.5f,   8.0f,  8.6f,   9.4f};
   static constexpr std::array kI5 = {15.0f, -16.0f, -15.5f, -16.5f, -17.0f, -17.5f, -18.0f, -19.0f, 15.5f, 16.0f};
   static constexpr std::array kI6 = {31.0f, -32.0f, -31.5f, -32.5f, -33.0f, -33.5f, -34.0f, 31.5f};
   static constexpr std::array kE2M1 = {6.0f, 6.3f, 6.6f, 7.0f, 5.7f, 5.4f, 5.0f, 4.7f, 4.4f, 4.2f, 4.0f, 3.8f};
   static constexpr std::array kNF4 = {1.0f, 0.97f, 1.03f, 1.06f, 1.09f, 1.13f, 1.17f, 1.22f, 1.28f, 1.35f};
+  static constexpr std::array kFP4BNB = {1.0f, 0.97f, 1.04f, 1.1f, 1.2f, 1.3f, 1.5f};
+  // The shorter, positive side first, so that plain rounding never clips.
+  static constexpr std::array kIQ4 = {113.0f, -127.0f, -118.0f, -136.0f, -147.0f, -160.0f, 105.0f, 122.0f, 132.0f};
   static constexpr std::array kI8 = {127.0f};
   static constexpr std::array kE4M3 = {448.0f, 416.0f, 384.0f, 352.0f, 320.0f, 288.0f, 256.0f, 240.0f, 464.0f};
   static constexpr std::array kE5M2 = {57344.0f};
+  if (codes == DType::kI2) return kI2;
+  if (codes == DType::kI3) return kI3;
   if (codes == DType::kI4) return kI4;
   if (codes == DType::kI5) return kI5;
   if (codes == DType::kI6) return kI6;
   if (codes == DType::kF4E2M1) return kE2M1;
   if (codes == DType::kNF4) return kNF4;
+  if (codes == DType::kFP4BNB) return kFP4BNB;
+  if (codes == DType::kIQ4) return kIQ4;
   if (codes == DType::kF8E4M3) return kE4M3;
   return codes == DType::kF8E5M2 ? std::span<const float>(kE5M2) : kI8;
 }

@@ -24,6 +24,7 @@ T bounded(T value, float low, float high) {
 
 // The grids that codes lie on: nearest() gives the grid value next to t, bits() its stored code.
 struct IntGrid {
+  static constexpr bool kLopsided = true;  // one side reaches further: a negative scale can help
   float low, high;
   template <class T>
   T nearest(T t) const {
@@ -32,6 +33,7 @@ struct IntGrid {
   uint8_t bits(float t) const { return static_cast<uint8_t>(static_cast<int>(nearest(t))); }
 };
 struct E2M1Grid {
+  static constexpr bool kLopsided = false;
   // Steps of 0.5 up to 2, of 1 up to 4, of 2 up to 6, added up; halves go to even everywhere.
   template <class T>
   T nearest(T t) const {
@@ -45,18 +47,50 @@ struct E2M1Grid {
   uint8_t bits(float t) const;
 };
 struct E4M3Grid {
+  static constexpr bool kLopsided = false;
   float nearest(float t) const { return code_values(DType::kF8E4M3)[quick_f8e4m3(t)]; }
   Lanes nearest(Lanes t) const { return Lanes{nearest(t[0]), nearest(t[1]), nearest(t[2]), nearest(t[3])}; }
   uint8_t bits(float t) const { return quick_f8e4m3(t); }
 };
 struct E5M2Grid {
+  static constexpr bool kLopsided = false;
   float nearest(float t) const { return f8e5m2_to_f32(f32_to_f8e5m2(t)); }
   Lanes nearest(Lanes t) const { return Lanes{nearest(t[0]), nearest(t[1]), nearest(t[2]), nearest(t[3])}; }
   uint8_t bits(float t) const { return f32_to_f8e5m2(t); }
 };
 struct NF4Grid {
+  static constexpr bool kLopsided = false;
   float nearest(float t) const { return kNF4Values[bits(t)]; }
   Lanes nearest(Lanes t) const { return Lanes{nearest(t[0]), nearest(t[1]), nearest(t[2]), nearest(t[3])}; }
+  uint8_t bits(float t) const;
+};
+
+// A few ascending values: the last whose boundary (halfway to the one before) lies below t. Conditions choose lanes.
+template <class T, size_t N>
+T nearest_of(const std::array<float, N>& values, T t) {
+  T nearest = T{} + values[0];
+  for (size_t i = 1; i < N; ++i) {
+    const T boundary = T{} + (values[i - 1] + values[i]) / 2;
+    nearest = t > boundary ? T{} + values[i] : nearest;
+  }
+  return nearest;
+}
+struct FP4BNBGrid {
+  static constexpr bool kLopsided = false;
+  static const std::array<float, 8> kSizes;  // ascending
+  template <class T>
+  T nearest(T t) const {
+    const T size = nearest_of(kSizes, t < 0 ? -t : t);
+    return t < 0 ? -size : size;
+  }
+  uint8_t bits(float t) const;
+};
+struct IQ4Grid {
+  static constexpr bool kLopsided = true;
+  template <class T>
+  T nearest(T t) const {
+    return nearest_of(kIQ4Values, t);
+  }
   uint8_t bits(float t) const;
 };
 
@@ -70,6 +104,8 @@ auto with_grid(DType codes, F&& f) {
   if (codes == DType::kF8E4M3) return f(E4M3Grid{});
   if (codes == DType::kF8E5M2) return f(E5M2Grid{});
   if (codes == DType::kNF4) return f(NF4Grid{});
+  if (codes == DType::kFP4BNB) return f(FP4BNBGrid{});
+  if (codes == DType::kIQ4) return f(IQ4Grid{});
   return f(int_grid(codes));
 }
 

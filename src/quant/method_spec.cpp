@@ -117,7 +117,7 @@ class Parameters {
   std::string bitsandbytes() const {
     const std::string type = has("quant_type") ? fold_method(string("quant_type")) : "nf4";
     if (type == "nf4" || type == "int8") return type;
-    if (type == "fp4") return "fp4/g64/f32";
+    if (type == "fp4") return "fp4bnb/g64/f32";
     wrong(where_, "quant_type", spec_.at("quant_type"), "nf4, fp4 or int8");
   }
   std::string integer4(const std::string& written) const {

@@ -202,7 +202,7 @@ TEST(QuantConfig, MethodParametersReachTheScheme) {
       {{{"method", "w4a16"}, {"sym", false}, {"bits", 4}}, "int4/g128/asym"},
       {{{"method", "int4"}, {"group_size", -1}}, "int4/channel"},
       {{{"method", "bitsandbytes"}, {"quant_type", "NF4"}}, "nf4"},
-      {{{"method", "bitsandbytes"}, {"quant_type", "fp4"}}, "fp4/g64/f32"},
+      {{{"method", "bitsandbytes"}, {"quant_type", "fp4"}}, "fp4bnb/g64/f32"},
       {{{"method", "bitsandbytes"}, {"quant_type", "int8"}}, "int8"},
       {{{"method", "gguf"}, {"type", "Q6_K"}}, "q6_k"},
       {{{"method", "fp8"}, {"activation_scheme", "dynamic"}}, "fp8"},
