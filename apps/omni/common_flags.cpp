@@ -14,6 +14,12 @@ void CommonFlags::add_to(CLI::App& app) {
   app.add_option("--quantization-config", quantization_config,
                  "JSON, or @FILE: a component map, rules, a method with parameters");
   app.add_option("--ignored-layers", ignored_layers, "layers that stay as stored: names or patterns, comma-separated");
+  app.add_option("--gguf-model", gguf_model,
+                 "GGUF with the main component's weights: FILE.gguf, FOLDER:QUANT or OWNER/NAME:QUANT");
+  app.add_option("--component", components,
+                 "NAME=PATH: this component's weights from another file or folder; once a component")
+      ->expected(1)
+      ->allow_extra_args(false);
   app.add_option("--dtype", dtype, "compute type of linear inputs: auto (bf16), bf16, f32");
   app.add_option("--device", device, "auto, cpu");
   app.add_option("--threads", threads, "threads; 0 means every CPU this process may use");
@@ -65,6 +71,13 @@ ModelOptions CommonFlags::options() const {
     throw usage_error("--load-format", "is '" + load_format + "'", "auto or dummy");
   if (threads < 0 || threads > 1024) throw usage_error("--threads", "is " + std::to_string(threads), "0 to 1024");
   o.threads = threads;
+  o.gguf_model = gguf_model;
+  for (const std::string& component : components) {
+    const size_t equals = component.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == component.size())
+      throw usage_error("--component", "is '" + component + "'", "NAME=PATH");
+    o.component_files.emplace_back(component.substr(0, equals), component.substr(equals + 1));
+  }
   o.strict = strict;
   o.allow_unmatched = allow_unmatched;
   return o;

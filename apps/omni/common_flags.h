@@ -13,7 +13,8 @@ namespace omni::cli {
 struct CommonFlags {
   std::string model, quantization, quantization_config, dtype = "auto", device = "auto", load_format = "auto",
                                                         log_level = "info";
-  std::string ignored_layers;
+  std::string ignored_layers, gguf_model;
+  std::vector<std::string> components;  // NAME=PATH
   int threads = 0;
   bool strict = false, allow_unmatched = false, json = false, quiet = false;
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct ModelOptions {
   std::vector<std::string> ignored_layers;
   ComputeType compute = ComputeType::kBF16;
   LoadFormat load_format = LoadFormat::kCheckpoint;
+  // Weights from elsewhere: of a component by its name (file or folder), and of the main component as GGUF.
+  std::vector<std::pair<std::string, std::string>> component_files;
+  std::string gguf_model;
   int threads = 0;               // 0: every CPU this process may use
   bool strict = false;           // any fallback is an error
   bool allow_unmatched = false;  // a rule that matches no weight is a warning

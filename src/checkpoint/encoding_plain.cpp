@@ -67,13 +67,16 @@ std::optional<StoredWeight> describe_plain(const Checkpoint& checkpoint, std::st
     throw Error(where, "is of dtype " + std::string(dtype_name(entry->dtype)) + " without being declared quantized",
                 "f32, f16 or bf16");
   }
-  if (entry->shape.rank() != 2) throw Error(where, "is of shape " + entry->shape.text(), "a matrix");
-  const int64_t bytes = storage_bytes(entry->dtype, entry->shape.count());
-  return StoredWeight{{}, entry->dtype, entry->shape[0], entry->shape[1], bytes, {std::move(full)}};
+  const Shape& shape = entry->shape;
+  if (shape.rank() != 2 && shape.rank() != 3) throw Error(where, "is of shape " + shape.text(), "a matrix");
+  const int64_t bytes = storage_bytes(entry->dtype, shape.count());
+  const int64_t rows = shape.rank() == 3 ? shape[0] * shape[1] : shape[0];  // a stack of matrices: all their rows
+  return StoredWeight{{}, entry->dtype, rows, shape[-1], bytes, {std::move(full)}};
 }
 
 Weight read_plain(const Checkpoint& checkpoint, std::string_view name) {
-  return float_weight(checkpoint.tensor(std::string(name) + std::string(kSuffix)));
+  const Tensor tensor = checkpoint.tensor(std::string(name) + std::string(kSuffix));
+  return float_weight(tensor.reshaped(Shape{tensor.rows(), tensor.cols()}));
 }
 
 const Encoding& plain_encoding() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <charconv>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -12,6 +13,16 @@
 
 namespace omni {
 namespace {
+
+constexpr std::string_view kSuffix = ".weight";
+
+std::string_view without_suffix(std::string_view name) {
+  return name.substr(0, name.size() - kSuffix.size());
+}
+
+bool is_float(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+}
 
 // True when prefix is the whole of name or ends where a segment of it ends.
 bool whole_segments(std::string_view name, std::string_view prefix) {
@@ -25,7 +36,10 @@ NameMap choose_map(const Checkpoint& checkpoint, std::vector<NameMap> maps, cons
     known += (known.empty() ? "" : ", ") + map.dialect + " (has " + map.marker + ")";
   }
   if (maps.empty()) return {};
-  throw Error(checkpoint.where(), "its tensor names are of no dialect that " + component + " knows", "one of " + known);
+  const std::string architecture = checkpoint.metadata("general.architecture");
+  const std::string kind = architecture.empty() ? "" : "the architecture is '" + architecture + "', and ";
+  throw Error(checkpoint.where(), kind + "its tensor names are of no dialect that " + component + " knows",
+              "one of " + known);
 }
 
 std::string_view next_segment(std::string_view& text) {
@@ -151,7 +165,9 @@ WeightSource::Place WeightSource::place(std::string_view name) const {
   if (best->stacked) {
     assert(!best_match->stars.empty());
     const std::string_view digits = best_match->stars.back();
-    std::from_chars(digits.data(), digits.data() + digits.size(), place.stack);
+    const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), place.stack);
+    const bool whole = failed == std::errc() && end == digits.data() + digits.size() && place.stack >= 0;
+    if (!whole) place.stack = std::numeric_limits<int64_t>::max();  // in no stack
   }
   place.name = fill(best->theirs, *best_match);
   return place;
@@ -168,11 +184,18 @@ std::string_view WeightSource::method() const {
 std::string WeightSource::where(std::string_view name) const {
   if (is_dummy()) return "dummy weights: " + component_ + "." + std::string(name);
   const std::string mapped = place(name).name;
-  for (const std::string& full : {mapped, mapped + ".weight"}) {
+  for (const std::string& full : {mapped, mapped + std::string(kSuffix)}) {
     const Checkpoint::Entry* entry = checkpoint_->find(full);
     if (entry != nullptr) return entry->file.string() + ": " + full;
   }
   return checkpoint_->where() + ": " + mapped;
+}
+
+// How many matrices the tensor stacks that holds at; 1 when it is one of its own.
+int64_t WeightSource::stack_count(const Place& at, const StoredWeight& stored, int64_t rows) const {
+  const Checkpoint::Entry* entry = checkpoint_->find(at.name + std::string(kSuffix));
+  if (entry != nullptr && entry->shape.rank() == 3) return entry->shape[0];
+  return at.stack >= 0 ? stored.rows / std::max<int64_t>(rows, 1) : 1;
 }
 
 StoredWeight WeightSource::describe(std::string_view name, int64_t rows, int64_t cols) const {
@@ -180,12 +203,15 @@ StoredWeight WeightSource::describe(std::string_view name, int64_t rows, int64_t
   const Place at = place(name);
   std::optional<StoredWeight> stored = stored_->describe(at.name);
   const std::string wanted = "a weight of shape " + Shape{at.their_rows(rows), cols}.text();
-  if (!stored) throw Error(checkpoint_->where() + ": " + at.name + ".weight", "is missing", wanted);
-  // A stack is described as one matrix of all its rows.
-  const int64_t stack = at.stack >= 0 ? stored->rows / std::max<int64_t>(rows, 1) : 1;
-  const bool fits = stored->rows == at.their_rows(rows) * stack && stored->cols == cols && at.stack < stack;
+  if (!stored) throw Error(checkpoint_->where() + ": " + at.name + std::string(kSuffix), "is missing", wanted);
+  const int64_t count = stack_count(at, *stored, rows);  // a stack is described as one matrix of all its rows
+  if (at.stack < 0 ? count != 1 : at.stack >= count) {
+    throw Error(where(name), count == 1 ? "is one matrix" : "is a stack of " + std::to_string(count),
+                at.stack < 0 ? "one matrix" : "a stack that holds " + std::string(name));
+  }
+  const bool fits = stored->rows == at.their_rows(rows) * count && stored->cols == cols;
   if (!fits || (at.rule.rows > 0 && at.rule.rows != rows)) {
-    throw Error(where(name), "is of shape " + Shape{stored->rows, stored->cols}.text(), wanted);
+    throw Error(where(name), "is of shape " + Shape{stored->rows / count, stored->cols}.text(), wanted);
   }
   read_.insert(stored->tensors.begin(), stored->tensors.end());
   if (at.is_part()) stored->bytes = stored->bytes * rows / std::max<int64_t>(stored->rows, 1);
@@ -205,37 +231,37 @@ Weight WeightSource::weight(std::string_view name, int64_t rows, int64_t cols) {
 
 DType WeightSource::describe_tensor(std::string_view name, Shape shape) {
   if (is_dummy()) return DType::kBF16;
+  if (is_quantized_table(name, shape)) {
+    (void)describe(without_suffix(name), shape[0], shape[1]);
+    return DType::kF32;
+  }
   const Place at = place(name);
-  if (const std::optional<StoredWeight> table = quantized_table(at.name, shape)) return DType::kF32;
   const Checkpoint::Entry* entry = checkpoint_->find(at.name);
-  Shape theirs = shape;
-  if (at.rule.rows > 0) theirs = Shape{at.rule.of_rows};
+  Shape theirs = at.rule.rows > 0 ? Shape{at.rule.of_rows} : shape;
+  if (at.stack >= 0 && shape.rank() == 1) {
+    const int64_t count = entry != nullptr && entry->shape.rank() == 2 ? entry->shape[0] : 0;
+    theirs = Shape{std::max(count, at.stack == std::numeric_limits<int64_t>::max() ? 1 : at.stack + 1), shape[0]};
+  }
   const std::string wanted = "a float tensor of shape " + theirs.text();
   if (entry == nullptr) throw Error(checkpoint_->where() + ": " + at.name, "is missing", wanted);
-  if (!(entry->shape == theirs)) throw Error(where(name), "is of shape " + entry->shape.text(), wanted);
-  if (entry->dtype != DType::kF32 && entry->dtype != DType::kF16 && entry->dtype != DType::kBF16) {
+  const bool fits = entry->shape == theirs && (at.rule.rows == 0 || shape == Shape{at.rule.rows}) &&
+                    at.stack != std::numeric_limits<int64_t>::max();
+  if (!fits) throw Error(where(name), "is of shape " + entry->shape.text(), wanted);
+  if (!is_float(entry->dtype)) {
     throw Error(where(name), "is of dtype " + std::string(dtype_name(entry->dtype)), "f32, f16 or bf16");
   }
   read_.insert(at.name);
   return entry->dtype;
 }
 
-// A matrix that is read as a tensor (an embedding) and that the checkpoint quantized.
-std::optional<StoredWeight> WeightSource::quantized_table(std::string_view full, const Shape& shape) const {
-  constexpr std::string_view kSuffix = ".weight";
-  if (shape.rank() != 2 || !full.ends_with(kSuffix)) return std::nullopt;
+// True for a matrix that is read as a tensor (an embedding) and that the checkpoint quantized.
+bool WeightSource::is_quantized_table(std::string_view name, const Shape& shape) const {
+  if (shape.rank() != 2 || !name.ends_with(kSuffix)) return false;
+  const std::string full = place(name).name;
   const Checkpoint::Entry* entry = checkpoint_->find(full);
-  const bool stored_float =
-      entry != nullptr && (entry->dtype == DType::kF32 || entry->dtype == DType::kF16 || entry->dtype == DType::kBF16);
-  if (stored_float) return std::nullopt;
-  const std::optional<StoredWeight> stored = stored_->describe(full.substr(0, full.size() - kSuffix.size()));
-  if (!stored || !stored->scheme.quantized()) return std::nullopt;
-  if (stored->rows != shape[0] || stored->cols != shape[1]) {
-    throw Error(checkpoint_->where() + ": " + std::string(full),
-                "is of shape " + Shape{stored->rows, stored->cols}.text(), "a table of shape " + shape.text());
-  }
-  read_.insert(stored->tensors.begin(), stored->tensors.end());
-  return stored;
+  if ((entry != nullptr && is_float(entry->dtype)) || !full.ends_with(kSuffix)) return false;
+  const std::optional<StoredWeight> stored = stored_->describe(without_suffix(full));
+  return stored && stored->scheme.quantized();
 }
 
 Tensor WeightSource::stored_tensor(std::string_view name, Shape shape) {
@@ -245,20 +271,38 @@ Tensor WeightSource::stored_tensor(std::string_view name, Shape shape) {
 
 Tensor WeightSource::tensor(std::string_view name, Shape shape) {
   if (is_dummy()) return dummy_tensor(seed_, component_ + "." + std::string(name), shape);
-  describe_tensor(name, shape);
+  (void)describe_tensor(name, shape);
+  if (is_quantized_table(name, shape)) return decode(weight(without_suffix(name), shape[0], shape[1]));
   const Place at = place(name);
-  if (quantized_table(at.name, shape)) return decode(stored_->read(at.name.substr(0, at.name.rfind('.'))));
   Tensor values = to_f32(checkpoint_->tensor(at.name));
-  if (at.rule.rows > 0) {
+  if (at.is_part()) {
     Tensor part(DType::kF32, shape);
-    std::copy_n(values.f32() + at.rule.row, shape.count(), part.f32());
+    const int64_t begin = at.rule.rows > 0 ? at.rule.row : at.stack * shape[0];
+    std::copy_n(values.f32() + begin, shape.count(), part.f32());
     values = std::move(part);
   }
   return reorders(at.rule) ? reorder(values, row_order(at.rule, shape[0])) : values;
 }
 
 bool WeightSource::has(std::string_view name) const {
-  return !is_dummy() && checkpoint_->find(place(name).name) != nullptr;
+  if (is_dummy()) return false;
+  const std::string full = place(name).name;
+  if (checkpoint_->find(full) != nullptr) return true;
+  return full.ends_with(kSuffix) && stored_->describe(without_suffix(full)).has_value();
+}
+
+std::optional<Shape> WeightSource::shape(std::string_view name) const {
+  if (is_dummy()) return std::nullopt;
+  const Place at = place(name);
+  if (const Checkpoint::Entry* entry = checkpoint_->find(at.name); entry != nullptr) {
+    if (at.rule.rows > 0) return Shape{at.rule.rows};
+    return at.stack >= 0 && entry->shape.rank() == 2 ? Shape{entry->shape[1]} : entry->shape;
+  }
+  const std::optional<StoredWeight> stored = stored_->describe(at.name);
+  if (!stored) return std::nullopt;
+  if (at.rule.rows > 0) return Shape{at.rule.rows, stored->cols};
+  const int64_t count = stack_count(at, *stored, stored->rows);  // of a stack that is no single tensor: not known
+  return Shape{stored->rows / count, stored->cols};
 }
 
 std::vector<std::string> WeightSource::unread() const {

@@ -51,7 +51,9 @@ class WeightSource {
   DType describe_tensor(std::string_view name, Shape shape);
   // As tensor(), in the stored dtype: for large tables.
   Tensor stored_tensor(std::string_view name, Shape shape);
-  bool has(std::string_view name) const;  // a tensor by its full name; false for dummies
+  bool has(std::string_view name) const;  // a tensor or weight by its full name; false for dummies
+  // What the checkpoint holds there: [rows, cols] of a weight, or a tensor by its full name; nullopt: nothing.
+  std::optional<Shape> shape(std::string_view name) const;
 
   std::vector<std::string> unread() const;  // tensors nobody asked for, sorted
   const Encoding* encoding() const { return encoding_; }
@@ -63,7 +65,8 @@ class WeightSource {
   struct Place;
   WeightSource() = default;
   Place place(std::string_view name) const;
-  std::optional<StoredWeight> quantized_table(std::string_view full, const Shape& shape) const;
+  int64_t stack_count(const Place& at, const StoredWeight& stored, int64_t rows) const;
+  bool is_quantized_table(std::string_view name, const Shape& shape) const;
   std::string component_;
   std::unique_ptr<Checkpoint> checkpoint_;
   const Encoding* encoding_ = nullptr;

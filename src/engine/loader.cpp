@@ -14,7 +14,8 @@ LoadedModel load_model(const ModelOptions& options, Exec& exec, Load load) {
   const QuantConfigOptions wishes{.components = scope.components, .ignored_layers = options.ignored_layers};
   QuantConfig config = options.quantization.empty() ? build_quant_config(nlohmann::json(), wishes)
                                                     : parse_quant_config(options.quantization, wishes);
-  const FluxPipelineConfig pipeline = FluxPipelineConfig::load(find_model(options.model));
+  FluxPipelineConfig pipeline = FluxPipelineConfig::load(find_model(options.model));
+  pipeline.files = component_files(options, scope.components, scope.by_default[0]);
   QuantPlan plan(std::move(config), scope);
 
   LoadedModel model;

@@ -45,8 +45,12 @@ void check_classes(const JsonObject& index) {
 WeightSource source(const FluxPipelineConfig& config, const char* component, std::vector<NameMap> maps,
                     LoadFormat format, uint64_t seed) {
   if (format == LoadFormat::kDummy) return WeightSource::dummy(component, seed);
-  return WeightSource(component, open_checkpoint(config.folder / component),
-                      JsonObject::load(config.folder / component / "config.json"), std::move(maps));
+  const ComponentPlace place = find_component(config.files, config.folder, component);
+  const bool other_flux = place.own_config && component == std::string_view("transformer") &&
+                          !(FluxConfig::from_json(place.config) == config.flux);
+  if (other_flux)
+    throw Error(place.config.where(), "describes another network", "the one of " + config.folder.string());
+  return WeightSource(component, open_checkpoint(place.weights), place.config, std::move(maps));
 }
 
 // [channels, 2 rows, 2 cols] noise or latents <-> [rows * cols, channels * 4] tokens, features (channel, dy, dx).

@@ -12,6 +12,7 @@
 #include "models/t5/t5.h"
 #include "models/vae_kl/vae_kl.h"
 #include "omni/engine.h"
+#include "pipelines/component_files.h"
 #include "pipelines/flow_match.h"
 #include "pipelines/pipeline.h"
 #include "tensor/torch_random.h"
@@ -22,6 +23,7 @@ namespace omni {
 // What a FLUX pipeline folder says, before any weight is touched.
 struct FluxPipelineConfig {
   std::filesystem::path folder;
+  ComponentFiles files;  // weights from elsewhere
   ClipConfig clip;
   T5Config t5;
   FluxConfig flux;

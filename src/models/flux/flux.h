@@ -20,6 +20,7 @@ struct FluxConfig {
   std::array<int64_t, 3> axes{};
   bool guidance = false;
   static FluxConfig from_json(const JsonObject& config);  // transformer/config.json; throws Error
+  bool operator==(const FluxConfig&) const = default;
 };
 
 // linear_1, SiLU, linear_2.
