@@ -7,21 +7,28 @@
 #include <string>
 
 #include "base/error.h"
+#include "checkpoint/encoding_compressed_tensors.h"
+#include "checkpoint/encoding_fp8.h"
+#include "checkpoint/encoding_modelopt.h"
 #include "checkpoint/encoding_plain.h"
 
 namespace omni {
 namespace {
 
 // Last segments that only parts of a quantized weight have; such a tensor that no weight claims is an orphan.
-constexpr std::array<std::string_view, 24> kParts = {
+constexpr std::array<std::string_view, 29> kParts = {
     "SCB",
     "absmax",
+    "activation_scale",
     "g_idx",
+    "input_global_scale",
     "input_scale",
+    "input_zero_point",
     "nested_absmax",
     "nested_quant_map",
-    "qweight",
+    "pre_quant_scale",
     "quant_map",
+    "qweight",
     "qzeros",
     "scale_input",
     "scale_weight",
@@ -30,6 +37,7 @@ constexpr std::array<std::string_view, 24> kParts = {
     "wcscales",
     "weight_format",
     "weight_g_idx",
+    "weight_global_scale",
     "weight_packed",
     "weight_scale",
     "weight_scale_2",
@@ -66,6 +74,9 @@ Weight StoredWeights::read_rows(std::string_view name, int64_t begin, int64_t co
 
 std::span<const Encoding* const> encodings() {
   static const std::array list = {
+      &compressed_tensors_encoding(),
+      &fp8_encoding(),
+      &modelopt_encoding(),
       &plain_encoding(),
   };
   return list;
@@ -85,6 +96,7 @@ const Encoding& find_encoding(const Checkpoint& checkpoint, const JsonObject* qu
 
 std::optional<JsonObject> find_quantization_config(const Checkpoint& checkpoint, const JsonObject& config) {
   if (config.has("quantization_config")) return config.object("quantization_config");
+  if (config.has("compression_config")) return config.object("compression_config");  // older compressed-tensors
   if (config.has("text_config") && config.object("text_config").has("quantization_config")) {
     return config.object("text_config").object("quantization_config");
   }

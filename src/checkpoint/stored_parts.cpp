@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "checkpoint/encoding_plain.h"
 #include "quant/codec_parts.h"
 #include "tensor/float_bits.h"
 
@@ -27,51 +28,17 @@ std::string number_text(float value) {
   return text;
 }
 
+// Parts that only a quantized weight has, in any of the spellings read here.
+constexpr std::array<std::string_view, 7> kQuantizedParts = {"scale_weight",     "weight_g_idx",   "weight_packed",
+                                                             "weight_scale",     "weight_scale_2", "weight_scale_inv",
+                                                             "weight_zero_point"};
+
 constexpr std::string_view kGoodScale = "a finite scale > 0";
 
 // True for the exponent bits all set (E5M2) or all bits set (E4M3): NaN or infinity.
 bool is_bad_code(DType dtype, uint8_t code) {
   if (dtype == DType::kF8E4M3) return (code & 0x7f) == 0x7f;
   return (code & 0x7c) == 0x7c;
-}
-
-// What a tensor's name says about the KV cache.
-struct KvPart {
-  std::string_view suffix;  // after the attention module's name
-  bool key, value;
-};
-constexpr std::array kKvParts = {
-    KvPart{".k_scale", true, false},
-    KvPart{".v_scale", false, true},
-    KvPart{".k_proj.k_scale", true, false},
-    KvPart{".v_proj.v_scale", false, true},
-    KvPart{".qkv_proj.k_scale", true, false},
-    KvPart{".qkv_proj.v_scale", false, true},
-    KvPart{".k_proj.output_scale", true, false},
-    KvPart{".v_proj.output_scale", false, true},
-    KvPart{".kv_scale", true, true},
-};
-
-struct Found {
-  std::string key, value;  // tensors
-};
-
-// The largest of the scales, one a head or one in all.
-float read_head_scales(const Checkpoint& checkpoint, const std::string& tensor) {
-  check_dtype(checkpoint, tensor, {DType::kF32, DType::kF16, DType::kBF16});
-  const Checkpoint::Entry& entry = *checkpoint.find(tensor);
-  const std::string where = tensor_where(checkpoint, tensor);
-  int extents = 0;
-  for (int axis = 0; axis < entry.shape.rank(); ++axis) extents += entry.shape[axis] != 1 ? 1 : 0;
-  if (extents > 1 || entry.shape.count() == 0 || entry.shape.count() > 4096)
-    throw Error(where, "is of shape " + entry.shape.text(), "one scale, or one a head");
-  const Tensor scales = to_f32(checkpoint.tensor(tensor));
-  float largest = 0;
-  for (const float scale : std::span(scales.f32(), static_cast<size_t>(entry.shape.count()))) {
-    if (!std::isfinite(scale) || scale <= 0) throw Error(where, "is " + number_text(scale), std::string(kGoodScale));
-    largest = std::max(largest, scale);
-  }
-  return largest;
 }
 
 }  // namespace
@@ -172,29 +139,27 @@ void check_float_codes(const Tensor& codes, const std::string& where) {
   }
 }
 
-std::map<std::string, KvScales, std::less<>> read_kv_scales(const Checkpoint& checkpoint) {
-  std::map<std::string, Found, std::less<>> found;
-  for (const std::string& name : checkpoint.names()) {
-    if (!name.ends_with("_scale")) continue;
-    const KvPart* best = nullptr;
-    for (const KvPart& part : kKvParts) {
-      if (name.ends_with(part.suffix) && (best == nullptr || part.suffix.size() > best->suffix.size())) best = &part;
-    }
-    if (best == nullptr) continue;
-    Found& at = found[name.substr(0, name.size() - best->suffix.size())];
-    if (best->key) at.key = name;
-    if (best->value) at.value = name;
+Evidence weight_evidence(const Checkpoint& checkpoint, std::string_view module) {
+  const std::string prefix = std::string(module) + ".";
+  for (const std::string_view part : kQuantizedParts) {
+    if (checkpoint.find(prefix + std::string(part)) != nullptr) return Evidence::kQuantized;
   }
-  std::map<std::string, KvScales, std::less<>> out;
-  for (const auto& [attention, tensors] : found) {
-    if (tensors.key.empty() || tensors.value.empty()) {
-      const std::string& there = tensors.key.empty() ? tensors.value : tensors.key;
-      throw Error(tensor_where(checkpoint, there), "scales half of the KV cache of " + attention,
-                  "a scale of the keys and one of the values");
-    }
-    out[attention] = {read_head_scales(checkpoint, tensors.key), read_head_scales(checkpoint, tensors.value)};
+  const Checkpoint::Entry* weight = checkpoint.find(prefix + "weight");
+  if (weight == nullptr || weight->shape.rank() != 2) return Evidence::kNone;
+  const bool is_float = weight->dtype == DType::kF32 || weight->dtype == DType::kF16 || weight->dtype == DType::kBF16;
+  return is_float ? Evidence::kFloat : Evidence::kQuantized;
+}
+
+std::optional<StoredWeight> describe_float(const Checkpoint& checkpoint, std::string_view module) {
+  const std::string tensor = std::string(module) + ".weight";
+  if (weight_evidence(checkpoint, module) == Evidence::kQuantized && checkpoint.find(tensor) != nullptr) {
+    const DType dtype = checkpoint.find(tensor)->dtype;
+    if (dtype != DType::kF32 && dtype != DType::kF16 && dtype != DType::kBF16)
+      throw Error(tensor_where(checkpoint, tensor),
+                  "holds " + std::string(dtype_name(dtype)) + " codes, though the config leaves the layer in float",
+                  "an f32, f16 or bf16 weight");
   }
-  return out;
+  return describe_plain(checkpoint, module);
 }
 
 }  // namespace omni

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/function_ref.h"
 #include "checkpoint/encoding.h"
 
 namespace omni {
@@ -35,9 +36,22 @@ void check_zero_scales(const Weight& weight, const std::string& where);
 // Throws Error naming where and the place of the first code that stands for NaN or infinity; integers pass.
 void check_float_codes(const Tensor& codes, const std::string& where);
 
+// What the tensors of a module say about its weight, whatever the config says.
+enum class Evidence : uint8_t { kNone, kFloat, kQuantized };
+// kFloat: NAME.weight is a float matrix and no part of a quantized one is beside it; kQuantized: it has such parts or
+// codes for a weight; kNone: there is no matrix at all.
+Evidence weight_evidence(const Checkpoint& checkpoint, std::string_view module);
+
+// describe_plain, for a layer that the config leaves in float: Error when its tensor holds codes.
+std::optional<StoredWeight> describe_float(const Checkpoint& checkpoint, std::string_view module);
+
+using KvScaleMap = std::map<std::string, KvScales, std::less<>>;
 // The KV-cache scales of all attention modules, by the module's name, in every spelling of the field: A.k_scale,
 // A.k_proj.k_scale, A.qkv_proj.k_scale, A.k_proj.output_scale, A.kv_scale. One a head: the largest. Throws Error for a
 // key without a value or the other way round, and for values that are no scale.
-std::map<std::string, KvScales, std::less<>> read_kv_scales(const Checkpoint& checkpoint);
+KvScaleMap read_kv_scales(const Checkpoint& checkpoint);
+// Throws Error for a quantized A.k_proj without scales of A, when other attention modules have some.
+void check_kv_scales(const Checkpoint& checkpoint, const KvScaleMap& scales,
+                     FunctionRef<bool(std::string_view module)> is_quantized);
 
 }  // namespace omni
