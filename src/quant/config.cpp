@@ -8,6 +8,7 @@
 #include "quant/method.h"
 #include "quant/method_spec.h"
 #include "quant/pattern.h"
+#include "quant/stored_method.h"
 
 namespace omni {
 namespace {
@@ -35,7 +36,7 @@ bool read_flag(const json& spec, const char* key) {
 }
 
 bool is_method_spec(const json& spec) {
-  return spec.contains("method") || spec.contains("quant_method");
+  return spec.contains("method") || spec.contains("quant_method") || is_modelopt_metadata(spec);
 }
 
 std::string first_segment(const std::string& path) {
@@ -67,7 +68,7 @@ class ComponentMap {
   void check_key(const std::string& key, const json& value, const std::string& above, const std::string& where) const {
     if (key.empty()) throw usage_error(where, "has an empty key", "the name of a component");
     static const std::vector<std::string> kParameters = {
-        "activation_scheme", "bits", "group_size", "quant_type", "sym", "type", "weight_block_size"};
+        "activation_scheme", "bits", "gguf_model", "group_size", "quant_type", "sym", "type", "weight_block_size"};
     const bool parameter = std::ranges::count(common_method_keys(), key) + std::ranges::count(kParameters, key) > 0;
     if (parameter) {
       throw usage_error(where + ": " + key, "is " + json_text(value) + " without a method beside it",
@@ -124,24 +125,31 @@ std::string text_of(const json& object, const char* key, const std::string& wher
   return it->get<std::string>();
 }
 
-// {"path": ..., "scheme": ...}: a scheme's text, "none" for float, null for as stored, "ignore" for an ignored name.
+// {"path": ..., "scheme": ...}: a method's name, a scheme's text, "none" for float, null for as it is, "stored" for as
+// stored by the method beside it, "ignore" for an ignored name.
 QuantRule read_rule(const json& item, const std::string& where) {
   if (!item.is_object()) wrong(where, item, "an object with path and scheme");
-  check_known(item, {"component", "path", "scheme", "source"}, where);
+  check_known(item, {"component", "method", "path", "scheme", "source"}, where);
   if (!item.contains("path") || !item.contains("scheme")) wrong(where, item, "an object with path and scheme");
   const std::string path = text_of(item, "path", where, "");
   if (!path.empty()) check_pattern(path, where);
   const json& scheme = item.at("scheme");
   if (!scheme.is_string() && !scheme.is_null()) wrong(where + ": scheme", scheme, "a scheme, null or \"ignore\"");
+  const std::string method = text_of(item, "method", where, "");
+  if (!method.empty()) (void)method_rule(method, where + ": method");
   QuantRule rule;
   if (scheme.is_null()) {
     rule.kind = Kind::kKeep;
   } else if (scheme == "ignore") {
     if (path.empty()) wrong(where + ": path", item.at("path"), "the name to ignore");
     rule.kind = Kind::kIgnore;
+  } else if (scheme == "stored") {
+    if (method.empty()) wrong(where + ": method", method, "the method that stored the weights");
+    rule.kind = Kind::kStored;
   } else {
     rule = method_rule(scheme.get<std::string>(), where + ": scheme");
   }
+  if (item.contains("method")) rule.method = fold_method(method);
   rule.path = path;
   rule.source = text_of(item, "source", where, path.empty() ? json_text(scheme) : path + ": " + json_text(scheme));
   if (item.contains("component")) {
@@ -152,7 +160,8 @@ QuantRule read_rule(const json& item, const std::string& where) {
 }
 
 void read_normal_form(const json& spec, QuantConfig& config) {
-  check_known(spec, {"dequantize", "notes", "requantize", "rules"}, kWhere);
+  check_known(spec, {"dequantize", "gguf_model", "notes", "requantize", "rules"}, kWhere);
+  config.gguf_model = text_of(spec, "gguf_model", kWhere, "");
   const json& rules = spec.at("rules");
   if (!rules.is_array()) wrong(kWhere + ": rules", rules, "a list of rules");
   for (size_t i = 0; i < rules.size(); ++i) {
@@ -175,6 +184,7 @@ json QuantConfig::normal_form() const {
     switch (rule.kind) {
       case Kind::kScheme:
         item["scheme"] = rule.scheme.text();
+        item["method"] = rule.method;
         break;
       case Kind::kFloat:
         item["scheme"] = "none";
@@ -185,10 +195,15 @@ json QuantConfig::normal_form() const {
       case Kind::kIgnore:
         item["scheme"] = "ignore";
         break;
+      case Kind::kStored:
+        item["scheme"] = "stored";
+        item["method"] = rule.method;
+        break;
     }
     if (rule.is_component) item["component"] = true;
     out["rules"].push_back(std::move(item));
   }
+  if (!gguf_model.empty()) out["gguf_model"] = gguf_model;
   if (!notes.empty()) out["notes"] = notes;
   return out;
 }
@@ -215,8 +230,16 @@ QuantConfig build_quant_config(const json& spec, const QuantConfigOptions& optio
     wrong(kWhere, spec, "a method, a scheme, null, or an object");
   }
   for (const std::string& pattern : options.ignored_layers) {
-    config.rules.push_back(ignore_rule("", pattern, "ignored_layers"));
+    QuantRule rule = ignore_rule("", pattern, "ignored_layers");
+    const auto same = [&](const QuantRule& other) { return other.kind == Kind::kIgnore && other.path == rule.path; };
+    if (std::ranges::none_of(config.rules, same)) config.rules.push_back(std::move(rule));
   }
+  return config;
+}
+
+QuantConfig build_quant_config(const json& spec, const json& metadata, const QuantConfigOptions& options) {
+  QuantConfig config = build_quant_config(spec, options);
+  check_against_metadata(config, spec, metadata, options);
   return config;
 }
 

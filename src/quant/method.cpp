@@ -9,57 +9,54 @@
 namespace omni {
 namespace {
 
-constexpr std::string_view kStoredOnly4 =
-    "int4/g128, which needs no calibration (this method needs a checkpoint made by it)";
-constexpr std::string_view kStoredOnly = "no flag with a checkpoint of that method, or fp8 / int8 / int4 online";
+constexpr std::string_view kInt4 = "int4/g128, which needs no calibration";
+constexpr std::string_view kAny = "fp8, int8 or int4";
+constexpr MethodUse kOnline = MethodUse::kOnline, kStored = MethodUse::kStored, kAbsent = MethodUse::kAbsent;
 
 constexpr std::array kMethods = {
-    MethodName{"aqlm", kStoredOnly4},
-    MethodName{"ascend", "int8 or fp8"},
-    MethodName{"awq", kStoredOnly4},
-    MethodName{"awq_marlin", kStoredOnly4},
-    MethodName{"bitsandbytes", ""},
-    MethodName{"comfy_nvfp4", "nvfp4"},
-    MethodName{"compressed-tensors", kStoredOnly},
-    MethodName{"experts_int8", "int8"},
-    MethodName{"fbgemm_fp8", "fp8"},
-    MethodName{"fp4", ""},
-    MethodName{"fp8", ""},
-    MethodName{"fp8_per_block", "fp8 (a scale a channel)"},
-    MethodName{"fp8_per_channel", ""},
-    MethodName{"fp8_per_tensor", ""},
-    MethodName{"gguf", ""},
-    MethodName{"gptq", kStoredOnly4},
-    MethodName{"gptq_marlin", kStoredOnly4},
-    MethodName{"hqq", "int4/g64/asym"},
-    MethodName{"inc", kStoredOnly4},
-    MethodName{"int4", ""},
-    MethodName{"int8", ""},
-    MethodName{"int8_convrot", "int8"},
-    MethodName{"modelopt", kStoredOnly},
-    MethodName{"modelopt_fp4", "nvfp4"},
-    MethodName{"modelopt_mixed", kStoredOnly},
-    MethodName{"modelopt_mxfp8", "mxfp8"},
-    MethodName{"mxfp4", ""},
-    MethodName{"mxfp4_dualscale", "mxfp4"},
-    MethodName{"mxfp8", ""},
-    MethodName{"nf4", ""},
-    MethodName{"nvfp4", ""},
-    MethodName{"quanto", "int8 or int4"},
-    MethodName{"quark_svdquant", "mxfp4"},
-    MethodName{"quark_w4a8", "mxfp4"},
-    MethodName{"svdquant", "nvfp4"},
-    MethodName{"torchao", "fp8 or int8"},
-    MethodName{"torchao_float8_weight_only", "fp8"},
+    MethodName{"aqlm", kAbsent, kInt4},
+    MethodName{"ascend", kAbsent, "int8 or fp8"},
+    MethodName{"awq", kStored, kInt4},
+    MethodName{"bitsandbytes", kOnline, "nf4"},
+    MethodName{"comfy_nvfp4", kAbsent, "nvfp4"},
+    MethodName{"compressed-tensors", kStored, kAny},
+    MethodName{"experts_int8", kAbsent, "int8"},
+    MethodName{"fbgemm_fp8", kAbsent, "fp8"},
+    MethodName{"fp4", kOnline, "nvfp4"},
+    MethodName{"fp8", kOnline, "fp8"},
+    MethodName{"fp8_per_block", kOnline, "fp8/128x128"},
+    MethodName{"fp8_per_channel", kOnline, "fp8_per_channel"},
+    MethodName{"fp8_per_tensor", kOnline, "fp8_per_tensor"},
+    MethodName{"gguf", kStored, "gguf:TYPE to round online"},
+    MethodName{"gptq", kStored, kInt4},
+    MethodName{"hqq", kAbsent, "int4/g64/asym"},
+    MethodName{"inc", kStored, kInt4},
+    MethodName{"int4", kOnline, "int4"},
+    MethodName{"int8", kOnline, "int8"},
+    MethodName{"int8_convrot", kStored, "int8"},
+    MethodName{"modelopt", kStored, "fp8"},
+    MethodName{"modelopt_fp4", kStored, "nvfp4"},
+    MethodName{"modelopt_mixed", kStored, "nvfp4, or a component map of fp8 and nvfp4"},
+    MethodName{"modelopt_mxfp8", kStored, "mxfp8"},
+    MethodName{"mxfp4", kOnline, "mxfp4"},
+    MethodName{"mxfp4_dualscale", kAbsent, "mxfp4"},
+    MethodName{"mxfp8", kOnline, "mxfp8"},
+    MethodName{"nf4", kOnline, "nf4"},
+    MethodName{"nvfp4", kOnline, "nvfp4"},
+    MethodName{"quanto", kAbsent, "int8 or int4"},
+    MethodName{"quark_svdquant", kAbsent, "mxfp4"},
+    MethodName{"quark_w4a8", kAbsent, "mxfp4"},
+    MethodName{"svdquant", kStored, "nvfp4"},
+    MethodName{"torchao", kStored, "fp8 or int8"},
+    MethodName{"torchao_float8_weight_only", kOnline, "fp8/channel"},
 };
 
 struct Alias {
-  std::string_view name, means;
+  std::string_view written, name;
 };
 constexpr std::array kAliases = {
-    Alias{"auto_round", "inc"},
-    Alias{"compressed_tensors", "compressed-tensors"},
-    Alias{"modelopt_fp8", "modelopt"},
+    Alias{"auto-round", "inc"},   Alias{"awq_marlin", "awq"},        Alias{"compressed_tensors", "compressed-tensors"},
+    Alias{"gptq_marlin", "gptq"}, Alias{"modelopt_fp8", "modelopt"},
 };
 
 std::string lower(std::string_view text) {
@@ -106,8 +103,9 @@ void check_online(const QuantScheme& scheme, const std::string& text, const std:
     throw usage_error(where, "'" + text + "' needs activation scales that only a calibrated checkpoint has",
                       "per-token or per-tensor activations");
   }
-  if (scheme.low_rank != 0 || scheme.rotation != 0) {
-    throw usage_error(where, "'" + text + "' needs a checkpoint made for it", "a scheme without rank and rotation");
+  if (scheme.low_rank != 0 || scheme.rotation != 0 || scheme.smooth || scheme.ordered) {
+    throw usage_error(where, "'" + text + "' needs a checkpoint made for it",
+                      "a scheme without rank, rotation, smoothing and order");
   }
 }
 
@@ -115,22 +113,42 @@ void check_online(const QuantScheme& scheme, const std::string& text, const std:
 
 std::string fold_method(std::string_view name) {
   const std::string folded = lower(name);
-  const auto alias = std::ranges::find(kAliases, folded, &Alias::name);
-  return alias == kAliases.end() ? folded : std::string(alias->means);
+  for (const Alias& alias : kAliases) {
+    if (lower(alias.written) == folded) return std::string(alias.name);
+  }
+  return folded;
 }
 
 std::span<const MethodName> method_names() {
   return kMethods;
 }
 
+const MethodName* find_method(std::string_view name) {
+  const auto found = std::ranges::find(kMethods, fold_method(name), &MethodName::name);
+  return found == kMethods.end() ? nullptr : &*found;
+}
+
+std::vector<std::string_view> method_aliases(std::string_view name) {
+  std::vector<std::string_view> out;
+  for (const Alias& alias : kAliases) {
+    if (alias.name == name) out.push_back(alias.written);
+  }
+  return out;
+}
+
 std::vector<std::string> known_method_names() {
-  std::vector<std::string> names = {"none", "bf16", "auto-round", "modelopt_fp8"};
+  std::vector<std::string> names = {"none", "bf16"};
+  for (const Alias& alias : kAliases) names.emplace_back(alias.written);
   for (const MethodName& method : kMethods) names.emplace_back(method.name);
   for (const Preset& preset : presets()) names.emplace_back(preset.name);
   std::ranges::sort(names);
   const auto twice = std::ranges::unique(names);
   names.erase(twice.begin(), twice.end());
   return names;
+}
+
+void require_known_method(std::string_view name, const std::string& where) {
+  if (find_method(name) == nullptr && !parse_scheme(name)) unknown_method(std::string(name), where);
 }
 
 QuantRule method_rule(std::string_view text, const std::string& where) {
@@ -142,26 +160,37 @@ QuantRule method_rule(std::string_view text, const std::string& where) {
     return rule;
   }
   if (name == "w8a8") throw usage_error(where, "'w8a8' does not say which 8-bit type", "int8 or fp8");
-  if (name == "gguf") throw usage_error(where, "'gguf' needs a type", "gguf:TYPE, with one of " + gguf_types());
   const std::string type = name.starts_with("gguf:") ? name.substr(5) : name;
   if (const std::string of = recipe_type(type); !of.empty()) {
-    throw usage_error(where, "'" + rule.source + "' is a recipe that mixes types", "a type, such as " + of);
+    throw usage_error(where, "'" + rule.source + "' is a recipe that mixes types",
+                      "a type, such as " + of + ", or a GGUF file made with it");
   }
   if (type.size() != name.size() && (!type.starts_with('q') || find_preset(type) == nullptr)) {
     throw usage_error(where, "'" + type + "' is no GGUF type known here", "one of " + gguf_types());
   }
-  const std::string_view preset = name == "bitsandbytes" ? "nf4" : name == "fp4" ? "nvfp4" : std::string_view(type);
-  if (const std::optional<QuantScheme> scheme = parse_scheme(preset)) {
-    check_online(*scheme, rule.source, where);
-    rule.scheme = *scheme;
+  const MethodName* method = find_method(type);
+  if (method != nullptr && method->use == kAbsent) {
+    throw usage_error(where, "the method '" + rule.source + "' is known but cannot be read or made here",
+                      std::string(method->text));
+  }
+  if (method != nullptr) rule.method = method->name;
+  if (method != nullptr && method->use == kStored) {
+    rule.kind = QuantRule::Kind::kStored;
     return rule;
   }
-  for (const MethodName& method : kMethods) {
-    if (method.name != name) continue;
-    throw usage_error(where, "the method '" + rule.source + "' is known but cannot quantize here",
-                      std::string(method.instead));
-  }
-  unknown_method(rule.source, where);
+  const std::optional<QuantScheme> scheme = parse_scheme(method != nullptr ? method->text : std::string_view(type));
+  if (!scheme) unknown_method(rule.source, where);
+  check_online(*scheme, rule.source, where);
+  rule.scheme = *scheme;
+  return rule;
+}
+
+std::string stored_instead(std::string_view method) {
+  if (method == "gguf") return "--gguf-model FILE, a GGUF checkpoint, or gguf:TYPE with one of " + gguf_types();
+  const MethodName* known = find_method(method);
+  if (known == nullptr) return std::string(kAny);
+  if (known->use == kOnline) return std::string(method) + " without the keys that only a stored checkpoint has";
+  return "no quantization flag, or " + std::string(known->text);
 }
 
 std::string closest_name(std::string_view text, const std::vector<std::string>& known) {

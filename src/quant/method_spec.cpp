@@ -6,15 +6,18 @@
 
 #include "base/error.h"
 #include "quant/method.h"
+#include "quant/method_parameters.h"
 #include "quant/pattern.h"
+#include "quant/stored_method.h"
 
 namespace omni {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 4> kIgnoreKeys = {"ignored_layers", "modules_to_not_convert", "ignore",
-                                                         "exclude_modules"};
+constexpr std::array<std::string_view, 6> kIgnoreKeys = {
+    "ignored_layers",  "modules_to_not_convert", "ignore",
+    "exclude_modules", "unquantized_modules",    "llm_int8_skip_modules"};
 
 std::string join(const std::vector<std::string>& names) {
   std::string text;
@@ -24,16 +27,6 @@ std::string join(const std::vector<std::string>& names) {
 
 [[noreturn]] void wrong(const std::string& where, const std::string& key, const json& value, std::string expected) {
   throw usage_error(where + ": " + key, "is " + json_text(value), std::move(expected));
-}
-
-// Parameters that mean something for a method; they become keys of its spec.
-std::vector<std::string> parameters_of(const std::string& method) {
-  if (method == "bitsandbytes") return {"quant_type"};
-  if (method == "gguf") return {"type"};
-  if (method == "int4" || method == "w4a16") return {"bits", "group_size", "sym"};
-  if (method == "int8") return {"activation_scheme", "bits"};
-  if (method.starts_with("fp8")) return {"activation_scheme", "weight_block_size"};
-  return {};
 }
 
 std::vector<std::string> read_ignored(const json& spec, const std::string& where) {
@@ -70,6 +63,13 @@ std::string method_name_of(const json& spec, const std::string& where) {
     if (from.empty()) name = text;
     from = key;
   }
+  // A ModelOpt algorithm says which of ModelOpt's methods it is, under either key and without one.
+  const bool modelopt = name.empty() || fold_method(name).starts_with("modelopt");
+  if (modelopt && is_modelopt_metadata(spec)) {
+    json algorithm = spec;
+    algorithm["quant_method"] = "modelopt";
+    return read_stored_method(algorithm, where)->method;
+  }
   return name;
 }
 
@@ -80,16 +80,46 @@ class Parameters {
       : spec_(spec), method_(std::move(method)), where_(std::move(where)) {}
 
   std::string scheme_text(const std::string& written) const {
-    if (method_ == "bitsandbytes") return bitsandbytes();
-    if (method_ == "gguf") return has("type") ? "gguf:" + string("type") : written;
+    if (method_ == "bitsandbytes" && has("quant_type")) return bitsandbytes();
+    if (method_ == "gguf") return gguf(written);
     if (method_ == "int4" || method_ == "w4a16") return integer4(written);
     if (method_ == "int8") require_bits(8, "int4");
-    if (has("activation_scheme")) require_dynamic();
-    if (has("weight_block_size")) {
-      throw usage_error(where_ + ": weight_block_size", "blocks of scales belong to stored fp8 checkpoints",
-                        "no flag with such a checkpoint; online fp8 has a scale a channel");
-    }
     return written;
+  }
+
+  // True when the spec asks for weights that are stored quantized already: static input scales, blocks of scales, or a
+  // flag that says so.
+  bool asks_stored() const {
+    bool stored = false;
+    if (has("activation_scheme") && find_method_parameter(method_, "activation_scheme") != nullptr) {
+      const std::string scheme = string("activation_scheme");
+      const bool can_be_static = method_ == "fp8";
+      if (scheme != "dynamic" && !(can_be_static && scheme == "static")) {
+        wrong(where_, "activation_scheme", spec_.at("activation_scheme"),
+              can_be_static ? "dynamic, or static with a calibrated checkpoint" : "dynamic");
+      }
+      stored = scheme == "static";
+    }
+    if (has("weight_block_size") && method_ == "fp8") {
+      check_block(spec_.at("weight_block_size"));
+      stored = true;
+    }
+    for (const MethodParameter& parameter : method_parameters()) {
+      const std::string key(parameter.key);
+      if (parameter.method != method_ || parameter.effect != ParameterEffect::kSerialized || !has(key.c_str()))
+        continue;
+      if (!spec_.at(key).is_boolean()) wrong(where_, key, spec_.at(key), "true or false");
+      stored = stored || spec_.at(key).get<bool>();
+    }
+    return stored;
+  }
+
+  std::string gguf_model() const {
+    if (method_ != "gguf" || !has("gguf_model")) return "";
+    const std::string reference = string("gguf_model");
+    if (reference.empty())
+      wrong(where_, "gguf_model", spec_.at("gguf_model"), "a file, FOLDER:QUANT or OWNER/NAME:QUANT");
+    return reference;
   }
 
  private:
@@ -103,19 +133,24 @@ class Parameters {
     return spec_.at(key).get<int64_t>();
   }
 
-  void require_dynamic() const {
-    const std::string scheme = string("activation_scheme");
-    if (scheme == "dynamic") return;
-    if (scheme != "static") wrong(where_, "activation_scheme", spec_.at("activation_scheme"), "dynamic");
-    throw usage_error(where_ + ": activation_scheme",
-                      "is \"static\", which needs activation scales that only a calibrated checkpoint has", "dynamic");
+  void check_block(const json& block) const {
+    const bool sizes = block.is_array() && block.size() == 2 && std::ranges::all_of(block, [](const json& side) {
+                         return side.is_number_integer() && side.get<int64_t>() > 0 && side.get<int64_t>() <= 65536;
+                       });
+    if (!sizes) wrong(where_, "weight_block_size", block, "two sizes > 0, such as [128, 128]");
+  }
+  std::string gguf(const std::string& written) const {
+    if (has("type") && has("gguf_model")) {
+      throw usage_error(where_, "both type and gguf_model are given", "one of the two");
+    }
+    return has("type") ? "gguf:" + string("type") : written;
   }
   void require_bits(int64_t bits, const std::string& other) const {
     if (!has("bits") || integer("bits") == bits) return;
     wrong(where_, "bits", spec_.at("bits"), std::to_string(bits) + "; or another method, such as " + other);
   }
   std::string bitsandbytes() const {
-    const std::string type = has("quant_type") ? fold_method(string("quant_type")) : "nf4";
+    const std::string type = fold_method(string("quant_type"));
     if (type == "nf4" || type == "int8") return type;
     if (type == "fp4") return "fp4bnb/g64/f32";
     wrong(where_, "quant_type", spec_.at("quant_type"), "nf4, fp4 or int8");
@@ -137,21 +172,37 @@ class Parameters {
   std::string method_, where_;
 };
 
+// Whether a parameter of another system that is not done here asks for nothing.
+bool is_idle(const json& value) {
+  return value.is_null() || value == false || value == 0 || (value.is_array() && value.empty());
+}
+
 // A user's spec may have only keys that do something; unknown metadata of a checkpoint is kept and reported.
 void check_keys(const json& spec, const std::string& method, const std::string& where, QuantConfig& config) {
   std::vector<std::string> known = common_method_keys();
-  for (const std::string& key : parameters_of(method)) known.push_back(key);
+  for (const MethodParameter& parameter : method_parameters()) {
+    if (parameter.method == method) known.emplace_back(parameter.key);
+  }
   std::ranges::sort(known);
+  const bool is_users = spec.contains("method");
   for (const auto& [key, value] : spec.items()) {
-    if (std::ranges::count(known, key) > 0) continue;
-    if (spec.contains("method")) {
-      const std::string near = closest_name(key, known);
-      throw usage_error(where + ": " + key,
-                        "is no parameter of " + method + " (value " + json_text(value) + ")" +
-                            (near.empty() ? "" : ": did you mean " + near + "?"),
-                        "one of " + join(known));
+    const MethodParameter* parameter = find_method_parameter(method, key);
+    const std::string text = where + ": the key " + key + " = " + json_text(value);
+    if (parameter != nullptr && parameter->effect == ParameterEffect::kStorage) {
+      config.notes.push_back(text + " describes stored weights; the checkpoint decides");
+    } else if (parameter != nullptr && parameter->effect == ParameterEffect::kUnused && !is_idle(value)) {
+      if (is_users) wrong(where, key, value, "no such key: " + std::string(parameter->why));
+      config.notes.push_back(text + " has no effect here: " + std::string(parameter->why));
+    } else if (parameter == nullptr && std::ranges::count(known, key) == 0) {
+      if (is_users) {
+        const std::string near = closest_name(key, known);
+        throw usage_error(where + ": " + key,
+                          "is no parameter of " + method + " (value " + json_text(value) + ")" +
+                              (near.empty() ? "" : ": did you mean " + near + "?"),
+                          "one of " + join(known));
+      }
+      config.notes.push_back(text + " has no effect here");
     }
-    config.notes.push_back(where + ": the key " + key + " = " + json_text(value) + " has no effect here");
   }
 }
 
@@ -183,10 +234,15 @@ void read_method_spec(const json& spec, const std::string& component, const std:
   const std::string written = method_name_of(spec, where);
   const std::string method = fold_method(written);
   const std::string at = where + ": " + (spec.contains("method") ? "method" : "quant_method");
-  const bool parametric = method == "bitsandbytes" || method == "gguf";
-  if (!parametric) (void)method_rule(written, at);  // an unknown method is the first thing to hear of
+  (void)method_rule(written, at);  // an unknown method is the first thing to hear of
   check_keys(spec, method, where, config);
-  QuantRule rule = method_rule(Parameters(spec, method, where).scheme_text(written), at);
+  const Parameters parameters(spec, method, where);
+  QuantRule rule = method_rule(parameters.scheme_text(written), at);
+  if (rule.kind == QuantRule::Kind::kScheme && parameters.asks_stored()) {
+    rule.kind = QuantRule::Kind::kStored;
+    rule.scheme = {};
+  }
+  if (std::string model = parameters.gguf_model(); !model.empty()) config.gguf_model = std::move(model);
   rule.path = component;
   rule.source = component.empty() ? written : component + ": " + written;
   rule.is_component = !component.empty() && component != "**";

@@ -6,8 +6,8 @@
 
 namespace omni {
 
-// Reads {"method": ...} or {"quant_method": ...} for one component ("" for the pipeline's default scope) into rules and
-// notes of config. Throws a usage Error naming where, the key and its value.
+// Reads {"method": ...}, {"quant_method": ...} or a ModelOpt block for one component ("" for the pipeline's default
+// scope) into rules and notes of config. Throws a usage Error naming where, the key and its value.
 void read_method_spec(const nlohmann::json& spec, const std::string& component, const std::string& where,
                       QuantConfig& config);
 

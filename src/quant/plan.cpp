@@ -7,7 +7,10 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "quant/fused_names.h"
+#include "quant/method.h"
 #include "quant/pattern.h"
+#include "quant/stored_method.h"
 
 namespace omni {
 namespace {
@@ -31,57 +34,16 @@ std::string_view last_segment(std::string_view path) {
 bool is_wild(std::string_view pattern) {
   return pattern.find('*') != std::string_view::npos || pattern.starts_with("re:");
 }
+// path is root or lies below it.
+bool is_below(std::string_view path, std::string_view root) {
+  return path.starts_with(root) && (path.size() == root.size() || path[root.size()] == '.');
+}
 int depth_of(std::string_view path) {
   return static_cast<int>(std::ranges::count(path, '.')) + 1;
 }
 
-// Runtime names of layers that are one matrix here and several in a checkpoint.
-struct FusedName {
-  std::string_view part, fused;
-};
-constexpr std::array kFusedNames = {
-    FusedName{"add_k_proj", "add_kv_proj"},
-    FusedName{"add_k_proj", "to_added_qkv"},
-    FusedName{"add_q_proj", "add_kv_proj"},
-    FusedName{"add_q_proj", "to_added_qkv"},
-    FusedName{"add_v_proj", "add_kv_proj"},
-    FusedName{"add_v_proj", "to_added_qkv"},
-    FusedName{"gate_proj", "gate_up_proj"},
-    FusedName{"k_proj", "qkv_proj"},
-    FusedName{"q_proj", "qkv_proj"},
-    FusedName{"to_k", "to_qkv"},
-    FusedName{"to_q", "to_qkv"},
-    FusedName{"to_v", "to_qkv"},
-    FusedName{"up_proj", "gate_up_proj"},
-    FusedName{"v_proj", "qkv_proj"},
-    FusedName{"w1", "w13"},
-    FusedName{"w3", "w13"},
-};
-
-std::vector<std::string> fused_aliases(const std::string& path) {
-  std::vector<std::string> out;
-  const std::string_view leaf = last_segment(path);
-  for (const FusedName& name : kFusedNames) {
-    if (name.part == leaf) out.push_back(path.substr(0, path.size() - leaf.size()) + std::string(name.fused));
-  }
-  return out;
-}
-
-// fp8 asks for any E4M3 weights with scales, nvfp4 for any two-level E2M1: what the stored form then is stays.
-bool same_family(const QuantScheme& stored, const QuantScheme& wish) {
-  if (stored == wish) return true;
-  const auto asked = [&](std::string_view name) {
-    const Preset* preset = find_preset(name);
-    return preset != nullptr && preset->scheme == wish;
-  };
-  const bool scaled = stored.codes == wish.codes && stored.low_rank == 0 && stored.rotation == 0;
-  if (asked("fp8")) return scaled && stored.scale.dtype != DType::kF8E8M0;
-  if (asked("nvfp4")) return scaled && stored.scale.dtype == DType::kF8E4M3;
-  return false;
-}
-
 bool same_meaning(const QuantRule& a, const QuantRule& b) {
-  return a.kind == b.kind && (a.kind != Kind::kScheme || a.scheme == b.scheme);
+  return a.kind == b.kind && a.scheme == b.scheme && (a.kind != Kind::kStored || a.method == b.method);
 }
 
 // The rule that speaks for a weight, how it matched, and its place in the config.
@@ -93,7 +55,8 @@ struct Deciding {
 std::optional<PatternMatch> match_rule(const QuantRule& rule, std::string_view path,
                                        std::span<const std::string> aliases, const PipelineScope& scope) {
   if (rule.path.empty()) {
-    const bool reached = std::ranges::count(scope.by_default, first_segment(path)) > 0;
+    const bool reached =
+        std::ranges::any_of(scope.by_default, [&](const std::string& root) { return is_below(path, root); });
     if (!reached && rule.kind != Kind::kFloat && rule.kind != Kind::kKeep) return std::nullopt;
     return PatternMatch{0, 0, 0};
   }
@@ -121,22 +84,31 @@ bool names_weight(const QuantRule& rule, const PatternMatch& match, std::string_
   return match.depth >= 2 && match.depth >= depth_of(path) - 1 && last.find('*') == std::string_view::npos;
 }
 
-Decision decide_stored(const QuantRule& rule, const QuantConfig& config, std::string_view path,
-                       const QuantScheme& stored) {
-  const bool wants_scheme = rule.kind == Kind::kScheme;
-  if (!stored.quantized()) {
-    if (wants_scheme) return {Action::kQuantize, rule.scheme, rule.source};
-    return {Action::kKeep, {}, rule.source};
-  }
+Decision decide_float(const QuantRule& rule) {
+  if (rule.kind == Kind::kScheme) return {Action::kQuantize, rule.scheme, rule.source};
+  // A float weight of a checkpoint that a method stored is one that the method left alone.
+  return {Action::kKeep, {}, rule.source};
+}
+
+Decision decide_stored(const QuantRule& rule, const QuantConfig& config, std::string_view path, const Stored& stored) {
+  const std::string is = "is stored as " + stored.scheme.text() + (stored.method.empty() ? "" : " by ") + stored.method;
   if (rule.kind == Kind::kFloat) {
     if (config.dequantize) return {Action::kDequantize, {}, rule.source};
-    throw usage_error(std::string(path), "is stored as " + stored.text() + ", but '" + rule.source + "' asks for float",
+    throw usage_error(std::string(path), is + ", but '" + rule.source + "' asks for float",
                       "no quantization flag, or dequantize: true");
   }
-  if (!wants_scheme || same_family(stored, rule.scheme)) return {Action::kKeep, stored, rule.source};
+  const bool wants = rule.kind == Kind::kScheme || rule.kind == Kind::kStored;
+  if (!wants) return {Action::kKeep, stored.scheme, rule.source};
+  if (keeps_stored(rule, stored.scheme, stored.method)) {
+    const bool says_so = rule.kind == Kind::kScheme && rule.scheme == stored.scheme;
+    return {Action::kKeep, stored.scheme, rule.source + (says_so ? "" : " (as stored)")};
+  }
+  if (rule.kind == Kind::kStored) {
+    throw usage_error(std::string(path), is + ", but '" + rule.source + "' reads what " + rule.method + " stored",
+                      "no quantization flag (as stored), or a checkpoint by " + rule.method);
+  }
   if (config.requantize) return {Action::kRequantize, rule.scheme, rule.source};
-  throw usage_error(std::string(path),
-                    "is stored as " + stored.text() + ", but '" + rule.source + "' asks for " + rule.scheme.text(),
+  throw usage_error(std::string(path), is + ", but '" + rule.source + "' asks for " + rule.scheme.text(),
                     "no quantization flag (as stored), or requantize: true");
 }
 
@@ -178,8 +150,31 @@ std::string_view role_name(Role role) {
   return "";
 }
 
+PipelineScope pipeline_scope(PipelineKind kind, std::vector<std::string> components) {
+  PipelineScope scope{std::move(components), {}, {}};
+  switch (kind) {
+    case PipelineKind::kDiffusion:
+      for (const std::string& name : scope.components) {
+        if (name == "transformer" || name == "unet" || name.starts_with("transformer_"))
+          scope.by_default.push_back(name);
+      }
+      break;
+    case PipelineKind::kOmni:
+      scope.by_default = {"thinker.model"};
+      scope.aliases = {{"thinker.language_model", "thinker.model"}, {"thinker.audio", "thinker.audio_tower"}};
+      break;
+    case PipelineKind::kText:
+      scope.by_default = scope.components;
+      break;
+  }
+  return scope;
+}
+
 QuantPlan::QuantPlan(QuantConfig config, PipelineScope scope) : config_(std::move(config)), scope_(std::move(scope)) {
-  for (const QuantRule& rule : config_.rules) {
+  for (QuantRule& rule : config_.rules) {
+    for (const auto& [alias, path] : scope_.aliases) {
+      if (is_below(rule.path, alias)) rule.path = path + rule.path.substr(alias.size());
+    }
     if (rule.kind == Kind::kIgnore || rule.path.empty() || rule.path.starts_with("re:")) continue;
     const std::string component(first_segment(rule.path));
     const bool names_one = rule.is_component || rule.path.find('.') != std::string::npos;
@@ -198,9 +193,11 @@ Decision QuantPlan::target(std::string_view path, const Stored& stored, Role rol
   std::vector<size_t> reached;
   const std::optional<Deciding> best = deciding_rule(config_, scope_, path, aliases, &reached);
   for (const size_t i : reached) {  // a rule that a longer one overrides has matched; only a skipped wish has not
-    if (config_.rules[i].kind != Kind::kScheme) matched_.insert(i);
+    const Kind kind = config_.rules[i].kind;
+    if (kind != Kind::kScheme && kind != Kind::kStored) matched_.insert(i);
   }
-  if (!best) return {Action::kKeep, stored.scheme, ""};
+  const bool by_method = stored.scheme.quantized() && !stored.method.empty();
+  if (!best) return {Action::kKeep, stored.scheme, by_method ? "as stored by " + stored.method : ""};
   const QuantRule& rule = config_.rules[best->index];
   if (rule.kind == Kind::kScheme) {
     const bool named = names_weight(rule, best->match, path);
@@ -210,8 +207,14 @@ Decision QuantPlan::target(std::string_view path, const Stored& stored, Role rol
     }
     if (role == Role::kNever || (role == Role::kSensitive && !named)) return {Action::kKeep, stored.scheme, ""};
   }
-  for (const size_t i : reached) matched_.insert(i);
-  return decide_stored(rule, config_, path, stored.scheme);
+  for (const size_t i : reached) {
+    if (config_.rules[i].kind != Kind::kStored) matched_.insert(i);
+  }
+  const bool is_float = !stored.scheme.quantized();
+  Decision decision = is_float ? decide_float(rule) : decide_stored(rule, config_, path, stored);
+  const bool by_it = rule.kind == Kind::kStored && (!is_float || fold_method(stored.method) == rule.method);
+  if (by_it) matched_.insert(best->index);
+  return decision;
 }
 
 std::vector<Decision> QuantPlan::merged_target(std::span<const Part> parts, Role role) {
@@ -255,13 +258,24 @@ std::vector<std::string> QuantPlan::unmatched() const {
   for (size_t i = 0; i < config_.rules.size(); ++i) {
     const QuantRule& rule = config_.rules[i];
     // The default of a map may have nothing left to do; a component left as it is needs no quantizable weight.
-    const bool may_be_idle = rule.path == kDefaultPath || (rule.is_component && rule.kind != Kind::kScheme);
+    const bool wants = rule.kind == Kind::kScheme || rule.kind == Kind::kStored;
+    const bool may_be_idle = rule.path == kDefaultPath || (rule.is_component && !wants);
     if (!matched_.contains(i) && !may_be_idle) out.push_back(rule.source);
   }
   return out;
 }
 
+void QuantPlan::require_stored() const {
+  for (size_t i = 0; i < config_.rules.size(); ++i) {
+    const QuantRule& rule = config_.rules[i];
+    if (rule.kind != Kind::kStored || matched_.contains(i) || rule.path == kDefaultPath) continue;
+    throw usage_error(kWhere, "'" + rule.source + "' reads weights that " + rule.method + " stored, and there are none",
+                      stored_instead(rule.method));
+  }
+}
+
 void QuantPlan::require_all_matched(bool allow_unmatched) const {
+  require_stored();
   std::set<std::string> names(seen_.begin(), seen_.end());
   for (const std::string& path : seen_) {
     for (const std::string_view segment : path_segments(path)) names.emplace(segment);

@@ -18,11 +18,18 @@ namespace omni {
 enum class Role : uint8_t { kOrdinary, kSensitive, kNever };
 std::string_view role_name(Role role);
 
-// Which components a plain method name reaches: on a diffusion pipeline the transformer only.
+// What a pipeline is, for the reach of a plain method name: a diffusion pipeline's transformers (every expert of a
+// cascade), an omni model's thinker language model, a text model whole.
+enum class PipelineKind : uint8_t { kDiffusion, kOmni, kText };
+
+// The components of a model, and what a plain method name reaches. Encoders, codecs and the VAE are reached by name
+// only.
 struct PipelineScope {
   std::vector<std::string> components;  // every component of the model, "transformer", "vae" ...
-  std::vector<std::string> by_default;  // those that a plain method name quantizes
+  std::vector<std::string> by_default;  // components or paths below one ("thinker.model") that a plain name quantizes
+  std::vector<std::pair<std::string, std::string>> aliases = {};  // another name users have for a path, and the path
 };
+PipelineScope pipeline_scope(PipelineKind kind, std::vector<std::string> components);
 
 enum class Action : uint8_t { kKeep, kQuantize, kDequantize, kRequantize };
 
@@ -60,9 +67,10 @@ class QuantPlan {
   };
   std::vector<Decision> merged_target(std::span<const Part> parts, Role role);
 
-  // Rules and ignored names that matched no weight so far, as the user wrote them.
+  // Rules and ignored names that matched no weight so far, and methods that no weight is stored by, as written.
   std::vector<std::string> unmatched() const;
-  // Throws Error naming the unmatched rules, with the closest existing paths; a warning with allow_unmatched.
+  // Throws Error naming the unmatched rules, with the closest existing paths; a warning with allow_unmatched. A method
+  // that only reads what it stored, where it stored nothing, is always an Error.
   void require_all_matched(bool allow_unmatched) const;
 
   const QuantConfig& config() const { return config_; }
@@ -70,6 +78,7 @@ class QuantPlan {
  private:
   QuantConfig config_;
   PipelineScope scope_;
+  void require_stored() const;
   std::set<size_t> matched_;
   std::set<std::string, std::less<>> seen_;
 };

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "quant/method_parameters.h"
 
 namespace omni {
 namespace {
@@ -103,21 +104,24 @@ TEST(QuantConfig, WhatIsNoSpecIsRefusedNamingKeyValueAndWhatIsAccepted) {
       {"fp_8", {"fp_8", "did you mean fp8?"}},
       {"zzzzzzzzzz", {"zzzzzzzzzz", "int8", "nvfp4"}},
       {"w8a8", {"int8 or fp8"}},
-      {"gguf", {"gguf:TYPE", "q4_k"}},
       {"q4_k_m", {"recipe", "q4_k"}},
       {"gguf:Q4_K_M", {"recipe", "q4_k"}},
       {"gguf:int8", {"int8", "q4_k"}},
-      {"awq", {"'awq'", "int4/g128", "checkpoint"}},
-      {"gptq", {"'gptq'", "int4/g128"}},
-      {"Auto-Round", {"'Auto-Round'", "int4/g128"}},
-      {"modelopt_fp8", {"'modelopt_fp8'"}},
-      {"torchao", {"'torchao'", "fp8"}},
       {"fp8/channel/static", {"static", "calibrated"}},
       {{{"method", "fp8"}, {"ignoredlayers", {"a"}}}, {"ignoredlayers", "did you mean ignored_layers?", "[\"a\"]"}},
-      {{{"method", "fp8"}, {"activation_scheme", "static"}}, {"activation_scheme", "static", "calibrated"}},
       {{{"method", "fp8"}, {"activation_scheme", "sometimes"}}, {"sometimes", "dynamic"}},
       {{{"method", "int4"}, {"activation_scheme", "dynamic"}}, {"activation_scheme", "group_size"}},
-      {{{"method", "fp8"}, {"weight_block_size", {128, 128}}}, {"weight_block_size", "stored"}},
+      {{{"method", "fp8"}, {"weight_block_size", {0, 128}}}, {"weight_block_size", "[0,128]", "two sizes"}},
+      {{{"method", "fp8"}, {"weight_block_size", 128}}, {"weight_block_size", "128", "two sizes"}},
+      {{{"method", "int8"}, {"activation_scheme", "static"}}, {"activation_scheme", "static", "dynamic"}},
+      {{{"method", "fp8"}, {"is_checkpoint_fp8_serialized", "yes"}}, {"is_checkpoint_fp8_serialized", "true or false"}},
+      {{{"method", "mxfp4"}, {"w4a8_fallback_steps", {0, 1}}}, {"w4a8_fallback_steps", "[0,1]", "no such key"}},
+      {{{"method", "gguf"}, {"gguf_model", 3}}, {"gguf_model", "3"}},
+      {{{"method", "gguf"}, {"gguf_model", "a"}, {"type", "q4_k"}}, {"type", "gguf_model", "one of the two"}},
+      {{{"method", "modelopt"}, {"quant_algo", "FP5"}}, {"quant_algo", "FP5", "NVFP4", "MIXED_PRECISION"}},
+      {{{"quant_algo", 4}}, {"quant_algo", "4"}},
+      {"hqq", {"'hqq'", "known", "int4/g64/asym"}},
+      {"quanto", {"'quanto'", "int8 or int4"}},
       {{{"method", "fp8"}, {"ignored_layers", 3}}, {"ignored_layers", "3"}},
       {{{"method", "fp8"}, {"ignored_layers", {"a"}}, {"ignore", {"a"}}}, {"ignored_layers", "ignore"}},
       {{{"method", "fp8"}, {"ignored_layers", {"re:("}}}, {"regular expression"}},
@@ -127,7 +131,7 @@ TEST(QuantConfig, WhatIsNoSpecIsRefusedNamingKeyValueAndWhatIsAccepted) {
       {{{"method", "fp8"}, {"quant_method", "int8"}}, {"'fp8'", "'int8'"}},
       {{{"method", "bitsandbytes"}, {"quant_type", "nf5"}}, {"quant_type", "nf4"}},
       {{{"activation_scheme", "static"}}, {"activation_scheme", "method"}},
-      {{{"transformer", "fp9"}}, {"transformer", "fp9", "did you mean fp4?"}},
+      {{{"transformer", "fp9"}}, {"transformer", "fp9", "did you mean fp"}},
       {{{"transformer", 8}}, {"transformer", "8"}},
       {{{"transformer", json::object()}}, {"transformer", "{}"}},
       {{{"transfo*", "fp8"}}, {"wildcard inside a name"}},
@@ -153,8 +157,7 @@ TEST(QuantConfig, UnknownMetadataKeysAreKeptAndReported) {
 
 TEST(QuantConfig, BothMethodKeysAreFineWhenTheyMeanTheSame) {
   EXPECT_EQ(build_quant_config({{"method", "FP8"}, {"quant_method", "fp8"}}).rules.size(), 1u);
-  const std::string text = refusal({{"method", "auto-round"}, {"quant_method", "inc"}});
-  EXPECT_TRUE(has(text, "cannot quantize here")) << "equal after folding, so the method itself is the matter: " << text;
+  EXPECT_EQ(only(build_quant_config({{"method", "auto-round"}, {"quant_method", "inc"}})).method, "inc");
 }
 
 TEST(QuantConfig, AStringsOnlyComponentMapIsAccepted) {  // the reference system refuses it
@@ -212,13 +215,65 @@ TEST(QuantConfig, MethodParametersReachTheScheme) {
 
 TEST(QuantConfig, EveryMethodNameIsAcceptedOrAnsweredByName) {
   for (const MethodName& method : method_names()) {
-    if (method.name == "gguf") continue;  // needs a type
-    const std::string text = refusal(std::string(method.name));
-    EXPECT_EQ(text.empty(), method.instead.empty()) << method.name << ": " << text;
-    if (!text.empty()) {
-      EXPECT_TRUE(has(text, std::string(method.instead)) && has(text, "'" + std::string(method.name) + "'")) << text;
+    std::vector<std::string> names = {std::string(method.name)};
+    for (const std::string_view alias : method_aliases(method.name)) names.emplace_back(alias);
+    for (const std::string& name : names) {
+      if (method.use == MethodUse::kAbsent) {
+        const std::string text = refusal(name);
+        EXPECT_TRUE(has(text, std::string(method.text)) && has(text, "'" + name + "'")) << name << ": " << text;
+        continue;
+      }
+      const QuantRule rule = only(build_quant_config(name));
+      EXPECT_EQ(rule.kind, method.use == MethodUse::kStored ? Kind::kStored : Kind::kScheme) << name;
+      EXPECT_EQ(rule.method, method.name) << name;
+      EXPECT_EQ(rule.source, name);
     }
   }
+}
+
+TEST(QuantConfig, MethodsOfTheTablesAreSorted) {
+  const std::span<const MethodName> methods = method_names();
+  for (size_t i = 1; i < methods.size(); ++i) EXPECT_LT(methods[i - 1].name, methods[i].name);
+  const std::span<const MethodParameter> keys = method_parameters();
+  for (size_t i = 1; i < keys.size(); ++i) {
+    EXPECT_LT(std::pair(keys[i - 1].method, keys[i - 1].key), std::pair(keys[i].method, keys[i].key));
+    EXPECT_TRUE(find_method(keys[i].method) != nullptr || find_preset(keys[i].method) != nullptr) << keys[i].method;
+  }
+}
+
+TEST(QuantConfig, WhatOnlyAStoredCheckpointHasAsksForOne) {
+  const json specs[] = {
+      {{"method", "fp8"}, {"activation_scheme", "static"}},
+      {{"quant_method", "fp8"}, {"activation_scheme", "static"}},
+      {{"method", "fp8"}, {"weight_block_size", {128, 128}}},
+      {{"method", "fp8"}, {"is_checkpoint_fp8_serialized", true}},
+      {{"method", "int8"}, {"is_checkpoint_int8_serialized", true}},
+      {{"method", "mxfp8"}, {"is_checkpoint_mxfp8_serialized", true}},
+  };
+  for (const json& spec : specs) EXPECT_EQ(only(build_quant_config(spec)).kind, Kind::kStored) << spec;
+  EXPECT_EQ(only(build_quant_config({{"method", "fp8"}, {"is_checkpoint_fp8_serialized", false}})).kind, Kind::kScheme);
+}
+
+TEST(QuantConfig, KeysThatDescribeStoredWeightsAreNoted) {
+  const json specs[] = {
+      {{"method", "awq"}, {"bits", 4}},
+      {{"method", "auto-round"}, {"packing_format", "auto_round:auto_gptq"}},
+      {{"method", "gptq_marlin"}, {"desc_act", true}},
+      {{"method", "svdquant"}, {"rank", 32}},
+      {{"method", "torchao"}, {"quant_type", {{"default", 1}}}},
+  };
+  for (const json& spec : specs) {
+    const QuantConfig config = build_quant_config(spec);
+    ASSERT_EQ(config.notes.size(), 1u) << spec;
+    EXPECT_TRUE(has(config.notes[0], "the checkpoint decides")) << config.notes[0];
+  }
+}
+
+TEST(QuantConfig, AGgufModelIsKept) {
+  const QuantConfig config = build_quant_config({{"method", "gguf"}, {"gguf_model", "owner/repo:Q4_K_M"}});
+  EXPECT_EQ(config.gguf_model, "owner/repo:Q4_K_M");
+  EXPECT_EQ(only(config).kind, Kind::kStored);
+  EXPECT_EQ(build_quant_config(config.normal_form()).gguf_model, "owner/repo:Q4_K_M");
 }
 
 TEST(QuantConfig, IgnoredLayersHaveFourSpellingsAndAFlag) {
@@ -253,6 +308,12 @@ TEST(QuantConfig, TheNormalFormReadsBackEqual) {
       {{"quant_method", "int8"}, {"strange", {1, 2}}},
       {{"transformer", "fp8"}, {"vae", nullptr}, {"default", "none"}, {"dequantize", true}},
       {{"text_encoder", {{"method", "int8"}, {"ignore", {"re:a.*", "wo"}}}}},
+      "awq",
+      "fp8_per_channel",
+      "fp8/channel/per-token",
+      {{"method", "fp8"}, {"activation_scheme", "static"}},
+      {{"transformer", "auto-round"}, {"vae", "none"}},
+      {{"method", "gguf"}, {"gguf_model", "a/b:Q4_0"}, {"unquantized_modules", {"img_in"}}},
       {{"rules", {{{"path", "transformer.*.to_q"}, {"scheme", "q4_k"}}, {{"path", "x"}, {"scheme", nullptr}}}}},
   };
   for (const json& spec : specs) {
