@@ -161,7 +161,7 @@ PipelineScope pipeline_scope(PipelineKind kind, std::vector<std::string> compone
       break;
     case PipelineKind::kOmni:
       scope.by_default = {"thinker.model"};
-      scope.aliases = {{"thinker.language_model", "thinker.model"}, {"thinker.audio", "thinker.audio_tower"}};
+      scope.aliases = {{"thinker.language_model", "thinker.model"}};
       break;
     case PipelineKind::kText:
       scope.by_default = scope.components;
