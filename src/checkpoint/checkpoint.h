@@ -25,10 +25,12 @@ class Checkpoint {
   virtual Tensor tensor(std::string_view name) const = 0;
   virtual std::vector<std::string> names() const = 0;            // sorted
   virtual std::string metadata(std::string_view key) const = 0;  // "" when there is none
+  virtual std::vector<std::string> metadata_keys() const { return {}; }  // sorted
   virtual std::string where() const = 0;                         // file or folder, for messages
 };
 
-// A .safetensors file, an index (*.safetensors.index.json), or a folder that holds one index or one .safetensors file.
+// A .safetensors file, an index (*.safetensors.index.json), or a folder that holds one index, a file by the name that
+// libraries give it (model.safetensors, diffusion_pytorch_model.safetensors), or one .safetensors file.
 // Shards named by an index must lie in its folder. Limits: header 100 MiB, rank 5, dimensions' product within the file.
 std::unique_ptr<Checkpoint> open_safetensors(const std::filesystem::path& path);
 

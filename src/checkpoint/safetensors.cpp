@@ -1,6 +1,7 @@
 #include "checkpoint/safetensors.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -16,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::string_view kIndexSuffix = ".safetensors.index.json";
 constexpr std::string_view kFileSuffix = ".safetensors";
+constexpr std::array<std::string_view, 2> kUsualNames = {"model.safetensors", "diffusion_pytorch_model.safetensors"};
 
 // One or more mapped files under one set of names.
 class SafetensorsCheckpoint final : public Checkpoint {
@@ -68,6 +70,14 @@ class SafetensorsCheckpoint final : public Checkpoint {
       if (it != file.header.metadata.end()) return it->second;
     }
     return "";
+  }
+
+  std::vector<std::string> metadata_keys() const override {
+    std::set<std::string> keys;
+    for (const SafetensorsFile& file : files_) {
+      for (const auto& [key, value] : file.header.metadata) keys.insert(key);
+    }
+    return {keys.begin(), keys.end()};
   }
 
   std::string where() const override { return where_.string(); }
@@ -186,6 +196,10 @@ std::unique_ptr<Checkpoint> open_folder(const fs::path& folder) {
     throw Error(folder.string(), "holds several indexes: " + name_list(indexes), "one; or name the one that is meant");
   }
   if (files.size() == 1) return open_file(files[0], folder);
+  for (const std::string_view usual : kUsualNames) {  // what the libraries look for, whatever else lies beside it
+    const auto it = std::ranges::find(files, usual, [](const fs::path& file) { return file.filename().string(); });
+    if (it != files.end()) return open_file(*it, folder);
+  }
   if (files.size() > 1) {
     throw Error(folder.string(), "holds several files and no index: " + name_list(files),
                 "one .safetensors file, or an index");

@@ -99,6 +99,8 @@ TEST(Safetensors, AFolderOfSeveralFilesWithoutAnIndexIsRefused) {
   EXPECT_EQ(refusal(folder.path()), "");
   write_safetensors(folder.path() / "2.safetensors", {});
   EXPECT_TRUE(has(refusal(folder.path()), "several files and no index: 1.safetensors, 2.safetensors"));
+  write_safetensors(folder.path() / "model.safetensors", {{"a", testing::random_tensor(Shape{2}, 1)}});
+  EXPECT_EQ(open_safetensors(folder.path())->names(), std::vector<std::string>{"a"}) << "the usual name decides";
 }
 
 TEST(Safetensors, AHubCacheEntryOpensThroughItsLinks) {
