@@ -9,8 +9,10 @@
 #include "base/error.h"
 #include "checkpoint/encoding_compressed_tensors.h"
 #include "checkpoint/encoding_fp8.h"
+#include "checkpoint/encoding_gguf.h"
 #include "checkpoint/encoding_modelopt.h"
 #include "checkpoint/encoding_plain.h"
+#include "checkpoint/gguf.h"
 
 namespace omni {
 namespace {
@@ -76,6 +78,7 @@ std::span<const Encoding* const> encodings() {
   static const std::array list = {
       &compressed_tensors_encoding(),
       &fp8_encoding(),
+      &gguf_encoding(),
       &modelopt_encoding(),
       &plain_encoding(),
   };
@@ -95,6 +98,7 @@ const Encoding& find_encoding(const Checkpoint& checkpoint, const JsonObject* qu
 }
 
 std::optional<JsonObject> find_quantization_config(const Checkpoint& checkpoint, const JsonObject& config) {
+  if (as_gguf(checkpoint) != nullptr) return std::nullopt;  // its types say it; a config beside it is the source's
   if (config.has("quantization_config")) return config.object("quantization_config");
   if (config.has("compression_config")) return config.object("compression_config");  // older compressed-tensors
   if (config.has("text_config") && config.object("text_config").has("quantization_config")) {
