@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/safetensors_write.h"
 #include "support/support.h"
 
 namespace omni {
@@ -129,6 +130,41 @@ TEST(Safetensors, ARefusedWriteLeavesNothing) {
   EXPECT_THROW(write_safetensors(path, {{"\xff", testing::random_tensor(Shape{1}, 1)}}), Error);
   const Tensor twice = testing::random_tensor(Shape{1}, 1);
   EXPECT_THROW(write_safetensors(path, {{"a", twice}, {"a", twice}}), Error);
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(SafetensorsWriter, TensorsBeyondTheLimitBecomeShardsWithAnIndex) {
+  const testing::TemporaryFolder folder;
+  const Tensor a = testing::random_tensor(Shape{4, 4}, 1), b = testing::random_tensor(Shape{40}, 2);
+  const Tensor c = testing::random_tensor(Shape{3}, 3);
+  SafetensorsWriter writer(
+      folder.path() / "model.safetensors",
+      {{"c", DType::kF32, c.shape()}, {"b", DType::kF32, b.shape()}, {"a", DType::kF32, a.shape()}},
+      {.metadata = {{"format", "pt"}}, .shard_bytes = 100});
+  const auto bytes = [](const Tensor& t) { return std::span(t.raw(), static_cast<size_t>(t.bytes())); };
+  writer.write("b", bytes(b));
+  writer.write("a", bytes(a));
+  writer.write("c", bytes(c));
+  EXPECT_FALSE(fs::exists(folder.path() / "model.safetensors.index.json"));
+  writer.keep();
+  for (const char* file : {"model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
+                           "model-00003-of-00003.safetensors", "model.safetensors.index.json"}) {
+    EXPECT_TRUE(fs::exists(folder.path() / file)) << file;
+  }
+  const auto checkpoint = open_safetensors(folder.path());
+  EXPECT_EQ(checkpoint->names(), (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(checkpoint->tensor("b").f32()[39], b.f32()[39]);
+  EXPECT_EQ(checkpoint->tensor("a").f32()[15], a.f32()[15]);
+  EXPECT_EQ(checkpoint->tensor("c").f32()[2], c.f32()[2]);
+}
+
+TEST(SafetensorsWriter, GivenUpItLeavesNothing) {
+  const testing::TemporaryFolder folder;
+  {
+    SafetensorsWriter writer(folder.path() / "x.safetensors", {{"a", DType::kF32, Shape{1000}}}, {});
+    EXPECT_FALSE(fs::exists(folder.path() / "x.safetensors"));
+    EXPECT_FALSE(fs::is_empty(folder.path()));
+  }
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
