@@ -208,7 +208,9 @@ CompressedTensorsConfig::CompressedTensorsConfig(const JsonObject& outer) {
   }
   kv_cache_ = config.has("kv_cache_scheme");
   if (!config.has("config_groups")) return;
-  const bool any_sign = config.string_or("provider", "") == "auto-round";
+  // Tools whose symmetric integers may have a negative scale: the end of larger magnitude is the wider one of theirs.
+  const std::string provider = config.string_or("provider", "");
+  const bool any_sign = provider == "auto-round" || provider == "omni";
   const JsonObject groups = config.object("config_groups");
   for (const std::string& key : groups.keys()) {
     const JsonObject group = groups.object(key);

@@ -2,17 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cassert>
 #include <cmath>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/error.h"
 #include "checkpoint/pack_words.h"
 #include "quant/codec_parts.h"
-#include "tensor/float_bits.h"
 
 namespace omni {
 namespace {
@@ -102,20 +99,10 @@ Tensor retyped(const Tensor& tensor, DType dtype, Shape shape) {
   return out;
 }
 
-// The library stores the inverse of the outer scale and divides by it: G such that s / G = s * outer in f32 for every
-// E4M3 number s. The encoder picks outer scales that have one.
+// The library stores the inverse of the outer scale and divides by it. The encoder picks outer scales that allow it.
 float inverse_of_outer(float outer, std::string_view where) {
-  if (outer == 0) return std::bit_cast<float>(0x7f7fffffu);  // over codes and scales of zero
-  float candidate = 1.0f / outer;
-  for (int i = 0; i < 5; ++i) {
-    const float inverse = std::bit_cast<float>(std::bit_cast<uint32_t>(candidate) + static_cast<uint32_t>(i) - 2);
-    bool exact = true;
-    for (int mantissa = 8; mantissa < 16; ++mantissa) {
-      const auto s = static_cast<float>(mantissa);
-      exact = exact && s / inverse == s * outer;
-    }
-    if (exact) return inverse;
-  }
+  if (outer == 0) return 1;  // over codes of zero
+  if (const std::optional<float> inverse = exact_inverse(outer)) return *inverse;
   throw Error(std::string(where), "the scale of the whole weight has no exact inverse, which compressed-tensors stores",
               "a weight quantized here (nvfp4 from floats), or another format");
 }

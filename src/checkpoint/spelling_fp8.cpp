@@ -16,12 +16,17 @@ bool has_blocks(const QuantScheme& s) {
   return s.scale.group.rows > 1 && s.scale.group.cols > 1;
 }
 
-// E4M3 codes with one scale a weight, a row or a block, and inputs quantized as they come or not at all.
+// Inputs as readers of the format take them: quantized by token or by a stored scale, of blocks not at all.
+bool writes_inputs(const QuantScheme& s) {
+  if (has_blocks(s)) return s.act == ActQuant::kNone;
+  return (s.act == ActQuant::kPerToken || s.act == ActQuant::kStatic) && s.act_codes == DType::kF8E4M3;
+}
+
+// E4M3 codes with one scale a weight, a row or a block.
 bool writes(const QuantScheme& s) {
   const bool floats = s.scale.dtype == DType::kF32 || s.scale.dtype == DType::kF16 || s.scale.dtype == DType::kBF16;
   const bool group = s.scale.group == kTensor || s.scale.group == Group{1, 0} || has_blocks(s);
-  return s.codes == DType::kF8E4M3 && floats && group && s.outer_scale.dtype == DType::kNone &&
-         (s.act == ActQuant::kNone || s.act_codes == DType::kF8E4M3) && s.act != ActQuant::kPerGroup &&
+  return s.codes == DType::kF8E4M3 && floats && group && s.outer_scale.dtype == DType::kNone && writes_inputs(s) &&
          s.low_rank == 0 && s.rotation == 0 && !s.smooth && !s.ordered;
 }
 

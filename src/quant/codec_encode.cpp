@@ -181,6 +181,14 @@ void encode_blocks(const EncodeJob& job, int64_t row, std::span<uint8_t> codes) 
   }
 }
 
+// The smallest number from least on that has an exact inverse, so that it can be stored as either; a hair larger.
+float invertible_scale(float least) {
+  if (!usable_scale(least)) return 0;
+  float outer = least;
+  while (!exact_inverse(outer) && outer < least * 1.001f) outer = std::nextafter(outer, 2 * outer);
+  return outer;
+}
+
 // The outer scale that lets E4M3 group scales reach the largest value (of the weight, or of each row).
 void outer_scales(const EncodeJob& job) {
   Weight& out = job.out;
@@ -189,11 +197,9 @@ void outer_scales(const EncodeJob& job) {
   for (int64_t row = 0; row < out.rows; ++row) {
     const float largest = largest_magnitude(job.row(row));
     whole = std::max(whole, largest);
-    const float outer = largest / reach;
-    if (out.scheme.outer_scale.group.rows == 1) out.outer_scales.f32()[row] = usable_scale(outer) ? outer : 0;
+    if (out.scheme.outer_scale.group.rows == 1) out.outer_scales.f32()[row] = invertible_scale(largest / reach);
   }
-  if (out.scheme.outer_scale.group.rows == 0)
-    out.outer_scales.f32()[0] = usable_scale(whole / reach) ? whole / reach : 0;
+  if (out.scheme.outer_scale.group.rows == 0) out.outer_scales.f32()[0] = invertible_scale(whole / reach);
 }
 
 void store_codes(Weight& out, int64_t row, std::span<const uint8_t> codes) {

@@ -181,4 +181,20 @@ uint8_t quick_f8e4m3(float value) {
   return static_cast<uint8_t>(sign | ((bits >> 20) - (120u << 3)));
 }
 
+std::optional<float> exact_inverse(float outer) {
+  const float middle = 1.0f / outer;
+  if (!std::isnormal(middle)) return std::nullopt;
+  const auto is_exact = [&](float inverse) {
+    for (int mantissa = 8; mantissa < 16; ++mantissa) {  // of E4M3; powers of two change nothing
+      const auto s = static_cast<float>(mantissa);
+      if (s / inverse != s * outer) return false;
+    }
+    return true;
+  };
+  for (const float inverse : {middle, std::nextafter(middle, 0.0f), std::nextafter(middle, middle * 2)}) {
+    if (is_exact(inverse)) return inverse;
+  }
+  return std::nullopt;
+}
+
 }  // namespace omni

@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "quant/scheme.h"
@@ -30,6 +31,10 @@ float read_scale(const Tensor& scales, int64_t row, int64_t col);
 void write_scale(Tensor& scales, int64_t row, int64_t col, float value);
 // The nearest value dtype can hold; infinity when it is beyond the largest (E4M3 and E8M0 too).
 float round_scale(DType dtype, float value);
+
+// What tools that divide by their outer scale store in place of outer: G such that s / G equals s * outer in f32 for
+// every E4M3 number s (short of underflow). nullopt: outer has none.
+std::optional<float> exact_inverse(float outer);
 
 // E4M3 bits, round to nearest even, saturating; equal to f32_to_f8e4m3 for every finite value, and quick.
 uint8_t quick_f8e4m3(float value);

@@ -1,4 +1,5 @@
 #include "quant/codec.h"
+#include "quant/codec_parts.h"
 
 #include <gtest/gtest.h>
 
@@ -193,14 +194,19 @@ TEST_P(EveryPreset, NeverWorseThanPlainRounding) {
   const QuantScheme& s = GetParam().scheme;
   if (s.outer_scale.dtype == DType::kF16) GTEST_SKIP() << "K-quants: see SuperBlocks";
   const Tensor x = mixed_rows(7);
-  const Tensor got = decode(encode(x, s, "w", nullptr));
+  const Weight weight = encode(x, s, "w", nullptr);
+  const Tensor got = decode(weight);
   float largest = 0;
   for (int64_t i = 0; i < x.shape().count(); ++i) largest = std::max(largest, std::fabs(x.f32()[i]));
   if (s.scale.group.rows == 0) {
     EXPECT_LE(squared_error(got, x), plain_error(s, {x.f32(), static_cast<size_t>(x.shape().count())}, 0) * 1.0001);
     return;
   }
-  const float outer = s.outer_scale.dtype == DType::kNone ? 0.0f : largest / 2688.0f;
+  const float outer = s.outer_scale.dtype == DType::kNone ? 0.0f : *weight.outer_scales.f32();
+  if (outer > 0) {
+    EXPECT_NEAR(outer / (largest / 2688.0f), 1.0f, 1e-4f);
+    EXPECT_TRUE(exact_inverse(outer).has_value()) << "1 / " << outer << " is not exact";
+  }
   const int64_t width = s.scale.group.cols == 0 ? x.cols() : s.scale.group.cols;
   for (int64_t at = 0; at < x.shape().count(); at += width) {
     const double plain = plain_error(s, {x.f32() + at, static_cast<size_t>(width)}, outer);
