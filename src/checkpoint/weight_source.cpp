@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "checkpoint/dummy.h"
+#include "checkpoint/open_stored.h"
 #include "quant/codec.h"
 
 namespace omni {
@@ -135,11 +136,10 @@ WeightSource::WeightSource(std::string component, std::unique_ptr<Checkpoint> ch
                            std::vector<NameMap> maps)
     : component_(std::move(component)), checkpoint_(std::move(checkpoint)) {
   assert(checkpoint_ != nullptr);
-  const std::optional<JsonObject> quantization = find_quantization_config(*checkpoint_, config);
-  const JsonObject* metadata = quantization ? &*quantization : nullptr;
-  encoding_ = &find_encoding(*checkpoint_, metadata);
+  StoredCheckpoint stored = open_stored(*checkpoint_, config);
+  encoding_ = stored.parts[0].encoding;
+  stored_ = std::move(stored.weights);
   map_ = choose_map(*checkpoint_, std::move(maps), component_);
-  stored_ = encoding_->open(*checkpoint_, metadata);
   check_headers(*checkpoint_, *stored_);
 }
 
