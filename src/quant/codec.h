@@ -15,7 +15,9 @@ namespace omni {
 void decode_row(const Weight& weight, int64_t row, std::span<float> out);
 
 // The whole matrix, [rows, cols] f32.
-Tensor decode(const Weight& weight);
+Tensor decode(const Weight& weight, ThreadPool* pool = nullptr);
+// The same into out: [rows, cols] f32, rows may lie apart.
+void decode_into(const Weight& weight, Tensor& out, ThreadPool* pool);
 
 // Quantizes values ([rows, cols] f32, contiguous, finite) to scheme. Throws Error naming where when a value is not
 // finite or the scheme's groups do not divide cols (message names both numbers). pool may be null.
@@ -30,6 +32,6 @@ Activation quantize_activation(const Tensor& x, const ActFormat& format);
 Tensor dequantize_activation(const Activation& x);
 
 // Relative error of an encoding: |decode(w) - values|_F / |values|_F.
-double relative_error(const Tensor& values, const Weight& weight);
+double relative_error(const Tensor& values, const Weight& weight, ThreadPool* pool = nullptr);
 
 }  // namespace omni

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/function_ref.h"
 #include "quant/codec.h"
 #include "quant/codec_fit.h"
 
@@ -82,48 +81,32 @@ Weight empty_weight(const Tensor& values, const QuantScheme& s) {
   return out;
 }
 
-void for_rows(int64_t rows, int64_t cols, ThreadPool* pool, FunctionRef<void(int64_t row)> body) {
-  const int64_t step = std::max<int64_t>(1, 8192 / std::max<int64_t>(1, cols));
-  const auto chunk = [&](int64_t index, int) {
-    for (int64_t row = index * step; row < std::min(rows, (index + 1) * step); ++row) body(row);
-  };
-  const int64_t chunks = (rows + step - 1) / step;
-  if (pool != nullptr) return pool->parallel_for(chunks, chunk);
-  for (int64_t index = 0; index < chunks; ++index) chunk(index, 0);
-}
-
 void check_finite(const EncodeJob& job, int64_t row) {
   const std::span<const float> x = job.row(row);
-  for (size_t col = 0; col < x.size(); ++col) {
-    if (std::isfinite(x[col])) continue;
-    throw Error(std::string(job.where),
-                "value at row " + std::to_string(row) + ", column " + std::to_string(col) + " is " +
-                    (std::isnan(x[col]) ? "NaN" : "infinite"),
-                "finite values");
-  }
-}
-
-float largest_magnitude(std::span<const float> x) {
-  float largest = 0;
-  for (const float value : x) largest = std::max(largest, std::fabs(value));
-  return largest;
+  if (std::isfinite(largest_magnitude(x))) return;
+  const auto bad = std::ranges::find_if(x, [](float value) { return !std::isfinite(value); });
+  throw Error(std::string(job.where),
+              "value at row " + std::to_string(row) + ", column " + std::to_string(bad - x.begin()) + " is " +
+                  (std::isnan(*bad) ? "NaN" : "infinite"),
+              "finite values");
 }
 
 // Codes of one group; a scale without an inverse gives the code of zero.
 void write_group(DType dtype, std::span<const float> x, GroupFit fit, uint8_t* codes) {
   with_grid(dtype, [&](const auto& grid) {
-    if (!usable_scale(fit.scale)) return std::fill_n(codes, x.size(), grid.bits(0)), void();
-    for (size_t i = 0; i < x.size(); ++i) codes[i] = grid.bits((x[i] + fit.minimum) / fit.scale);
+    if (usable_scale(fit.scale)) return write_codes(grid, x, fit.scale, fit.minimum, codes);
+    constexpr float kZero = 0;
+    write_codes(grid, {&kZero, 1}, 1, 0, codes);
+    std::fill_n(codes, x.size(), codes[0]);
   });
 }
 
 void write_point_group(const IntGrid& grid, std::span<const float> x, GroupFit fit, uint8_t* codes) {
   const float zero = fit.minimum;
-  const IntGrid shifted{grid.low - zero, grid.high - zero};
-  for (size_t i = 0; i < x.size(); ++i) {
-    const float steps = usable_scale(fit.scale) ? shifted.nearest(x[i] / fit.scale) : 0.0f;
-    codes[i] = static_cast<uint8_t>(static_cast<int>(steps + zero));
-  }
+  if (!usable_scale(fit.scale))
+    return std::fill_n(codes, x.size(), static_cast<uint8_t>(static_cast<int>(zero))), void();
+  write_codes(IntGrid{grid.low - zero, grid.high - zero}, x, fit.scale, 0, codes);
+  for (size_t i = 0; i < x.size(); ++i) codes[i] = static_cast<uint8_t>(codes[i] + static_cast<int>(zero));
 }
 
 // A row whose scales lie along it, with or without zeros; unit: the outer scale.

@@ -1,37 +1,26 @@
 #include "quant/codec_fit.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace omni {
 namespace {
-
-// NF4's nearest value by a table of bins narrower than any gap: a bin holds at most one boundary.
-struct NF4Bins {
-  static constexpr int kBins = 64;
-  std::array<uint8_t, kBins> base;
-  std::array<float, kBins> boundary;
-  NF4Bins() {
-    for (int bin = 0; bin < kBins; ++bin) {
-      const float low = -1.0f + 2.0f * static_cast<float>(bin) / kBins;
-      const auto i = static_cast<size_t>(bin);
-      base[i] = f32_to_nf4(low);
-      boundary[i] =
-          base[i] == 15 ? std::numeric_limits<float>::infinity() : (kNF4Values[base[i]] + kNF4Values[base[i] + 1u]) / 2;
-    }
-  }
-};
 
 double squared_error(const FitSums& sums, float scale) {
   return static_cast<double>(sums.wrong) * scale * scale;
 }
 
-// Keeps the better of best and this candidate. Returns the sums at it.
+// The best of the candidates, if any beats best; sums: those at it.
 template <class Grid>
-FitSums try_symmetric(const Grid& grid, std::span<const float> x, float scale, GroupFit& best) {
-  const FitSums sums = fit_sums(grid, x, scale, 0);
-  const double squared = squared_error(sums, scale);
-  if (squared < best.squared) best = {scale, 0, squared};
-  return sums;
+void try_all(const Grid& grid, std::span<const float> x, const Candidates& candidates, GroupFit& best, FitSums& sums) {
+  if (candidates.count == 0) return;
+  const ManySums many = fit_many(grid, x, candidates);
+  for (size_t i = 0; i < candidates.count; ++i) {
+    const double squared = many.wrong[i] * candidates.scale[i] * candidates.scale[i];
+    if (squared >= best.squared) continue;
+    best = {candidates.scale[i], candidates.minimum[i], squared};
+    sums = many.at(i);
+  }
 }
 
 double sum_of_squares(std::span<const float> x, float offset) {
@@ -40,47 +29,60 @@ double sum_of_squares(std::span<const float> x, float offset) {
   return sum;
 }
 
-float signed_extreme(std::span<const float> x) {
-  float extreme = 0;
-  for (const float value : x) extreme = std::fabs(value) > std::fabs(extreme) ? value : extreme;
-  return extreme;
-}
-
 // The value of stored scale nearest to scale; unit is the outer scale.
 float stored_scale(const SymmetricSearch& search, float scale) {
   return round_scale(search.dtype, scale / search.unit) * search.unit;
 }
 
+IntGrid bounds_of(const IntGrid& grid) {
+  return grid;
+}
+template <class Grid>
+IntGrid bounds_of(const Grid&) {
+  return {0, 0};
+}
+
 // OCP MX: the power of two that brings the largest value into the grid's last binade, and its neighbours.
 template <class Grid>
 GroupFit power_of_two(const Grid& grid, std::span<const float> x, float largest, float grid_largest) {
-  GroupFit best{0, 0, sum_of_squares(x, 0)};
-  if (largest == 0) return best;
+  if (largest == 0) return {0, 0, 0};
   const int exponent = std::ilogb(largest) - std::ilogb(grid_largest);
-  for (const int shift : {0, 1, -1}) try_symmetric(grid, x, std::ldexp(1.0f, std::max(exponent + shift, -126)), best);
+  Candidates candidates;
+  for (const int shift : {0, 1, -1})
+    candidates.add(std::ldexp(1.0f, std::max(exponent + shift, -126)), 0, bounds_of(grid));
+  GroupFit best;
+  FitSums sums;
+  try_all(grid, x, candidates, best, sums);
   return best;
 }
 
 template <class Grid>
 GroupFit symmetric(const Grid& grid, std::span<const float> x, const SymmetricSearch& search) {
-  const float extreme = Grid::kLopsided ? signed_extreme(x) : std::fabs(signed_extreme(x));
-  if (search.dtype == DType::kF8E8M0) return power_of_two(grid, x, std::fabs(extreme), search.denominators[0]);
-  const float plain = stored_scale(search, std::fabs(extreme) / search.denominators[0]);
+  const float largest = largest_magnitude(x);
+  if (search.dtype == DType::kF8E8M0) return power_of_two(grid, x, largest, search.denominators[0]);
+  const float plain = stored_scale(search, largest / search.denominators[0]);
   if (!std::isfinite(plain)) return {plain, 0, 0};
   if (search.denominators.size() == 1) return {usable_scale(plain) ? plain : 0, 0, 0};
-  GroupFit best{0, 0, sum_of_squares(x, 0)};
-  if (usable_scale(plain)) try_symmetric(grid, x, plain, best);
+  const float extreme = Grid::kLopsided ? signed_extreme(x) : largest;
+  const IntGrid bounds = bounds_of(grid);
+  Candidates candidates;
+  if (usable_scale(plain)) candidates.add(plain, 0, bounds);
   for (const float denominator : search.denominators.subspan(1)) {
     const float scale = stored_scale(search, extreme / denominator);
-    if (usable_scale(scale)) try_symmetric(grid, x, scale, best);
+    if (usable_scale(scale)) candidates.add(scale, 0, bounds);
   }
+  GroupFit best{0, 0, std::numeric_limits<double>::infinity()};
+  FitSums sums;
+  try_all(grid, x, candidates, best, sums);
   for (int round = 0; round < 2 && usable_scale(best.scale); ++round) {
     const float before = best.scale;
-    const FitSums sums = fit_sums(grid, x, before, 0);
     const float scale = sums.qq == 0 ? before : stored_scale(search, before * (sums.tq / sums.qq));
     if (!usable_scale(scale) || scale == before) break;
-    try_symmetric(grid, x, scale, best);
-    if (best.scale == before) break;
+    const FitSums next = fit_sums(grid, x, scale, 0);
+    const double squared = squared_error(next, scale);
+    if (squared >= best.squared) break;
+    best = {scale, 0, squared};
+    sums = next;
   }
   return best;
 }
@@ -94,21 +96,27 @@ Range range_of(std::span<const float> x, bool with_zero) {
   return range;
 }
 
-// Rounds scale and minimum to dtype and keeps the better of best and this candidate. Returns the sums at it.
-FitSums try_minimum(std::span<const float> x, const MinimumSearch& search, GroupFit candidate, GroupFit& best) {
-  const float scale = round_scale(search.dtype, candidate.scale);
-  float minimum = round_scale(search.dtype, candidate.minimum);
-  if (search.sign == MinimumSign::kNonNegative && minimum < 0) minimum = 0;
-  if (!std::isfinite(minimum) || !std::isfinite(scale)) return {};
+// Scale and minimum as they are stored; an infinite scale when one of them cannot be.
+GroupFit stored_minimum(const MinimumSearch& search, const GroupFit& candidate) {
+  GroupFit out{round_scale(search.dtype, candidate.scale), round_scale(search.dtype, candidate.minimum)};
+  if (search.sign == MinimumSign::kNonNegative && out.minimum < 0) out.minimum = 0;
+  if (!std::isfinite(out.minimum)) out.scale = std::numeric_limits<float>::infinity();
+  return out;
+}
+
+// Rounds scale and minimum to dtype and keeps the better of best and this candidate.
+void try_minimum(std::span<const float> x, const MinimumSearch& search, const GroupFit& candidate, GroupFit& best) {
+  const GroupFit stored = stored_minimum(search, candidate);
+  const float scale = stored.scale, minimum = stored.minimum;
+  if (!std::isfinite(scale)) return;
   if (!usable_scale(scale)) {
     const double squared = sum_of_squares(x, minimum);
     if (squared < best.squared) best = {0, minimum, squared};
-    return {};
+    return;
   }
   const FitSums sums = fit_sums(IntGrid{0, search.largest}, x, scale, minimum);
   const double squared = squared_error(sums, scale);
   if (squared < best.squared) best = {scale, minimum, squared};
-  return sums;
 }
 
 // Least squares over scale and minimum for the codes that sums were taken at.
@@ -126,32 +134,28 @@ GroupFit least_squares(const FitSums& sums, size_t count, GroupFit at, MinimumSi
 
 }  // namespace
 
-uint8_t E2M1Grid::bits(float t) const {
-  constexpr std::array<uint8_t, 13> kByHalves = {0, 1, 2, 3, 4, 0, 5, 0, 6, 0, 0, 0, 7};
-  const float value = nearest(t);
-  const auto halves = static_cast<size_t>(std::fabs(value) * 2);
-  return static_cast<uint8_t>(kByHalves[halves] | (std::signbit(t) ? 8 : 0));
+void Candidates::add(float candidate_scale, float candidate_minimum, IntGrid bounds) {
+  assert(count < kMost && usable_scale(candidate_scale));
+  if (count == 0) scale.fill(candidate_scale);  // lanes without a candidate must stay finite
+  scale[count] = candidate_scale;
+  minimum[count] = candidate_minimum;
+  low[count] = bounds.low;
+  high[count] = bounds.high;
+  ++count;
 }
 
-uint8_t NF4Grid::bits(float t) const {
-  static const NF4Bins kTable;
-  const float at = (t + 1.0f) * (NF4Bins::kBins / 2);
-  const auto bin = static_cast<size_t>(at < 0 ? 0.0f : at > NF4Bins::kBins - 1 ? NF4Bins::kBins - 1 : at);
-  return static_cast<uint8_t>(kTable.base[bin] + (t > kTable.boundary[bin] ? 1 : 0));
+FitSums ManySums::at(size_t i) const {
+  return {.wrong = static_cast<float>(wrong[i]),
+          .q = static_cast<float>(q[i]),
+          .qq = static_cast<float>(qq[i]),
+          .t = static_cast<float>(t[i]),
+          .tq = static_cast<float>(tq[i])};
 }
 
-const std::array<float, 8> FP4BNBGrid::kSizes = {kFP4BNBValues[0], kFP4BNBValues[1], kFP4BNBValues[6],
-                                                 kFP4BNBValues[7], kFP4BNBValues[4], kFP4BNBValues[5],
-                                                 kFP4BNBValues[2], kFP4BNBValues[3]};
-
-uint8_t FP4BNBGrid::bits(float t) const {
-  const float size = nearest_of(kSizes, std::fabs(t));
-  const auto code = std::ranges::find(kFP4BNBValues, size) - kFP4BNBValues.begin();
-  return static_cast<uint8_t>(code | (t < 0 ? 8 : 0));
-}
-
-uint8_t IQ4Grid::bits(float t) const {
-  return static_cast<uint8_t>(std::ranges::find(kIQ4Values, nearest(t)) - kIQ4Values.begin());
+float signed_extreme(std::span<const float> x) {
+  const float largest = largest_magnitude(x);
+  const auto found = std::ranges::find_if(x, [&](float value) { return std::fabs(value) == largest; });
+  return found == x.end() ? 0 : *found;
 }
 
 IntGrid int_grid(DType codes) {
@@ -205,45 +209,69 @@ GroupFit plain_minimum(std::span<const float> x, const MinimumSearch& search) {
 GroupFit fit_minimum(std::span<const float> x, const MinimumSearch& search) {
   GroupFit best = plain_minimum(x, search);
   if (!std::isfinite(best.scale) || best.scale == 0) return best;
+  const IntGrid grid{0, search.largest};
   const Range range = range_of(x, false);
   const float middle = range.low + (range.high - range.low) / 2, half = (range.high - range.low) / 2;
+  Candidates shrunk;
   for (const float shrink : {1.03f, 1.0f, 0.96f, 0.92f, 0.88f, 0.84f, 0.8f}) {
     GroupFit at{2 * half * shrink / search.largest, -(middle - half * shrink)};
     if (search.sign == MinimumSign::kNonNegative && at.minimum < 0) at = {range.high * shrink / search.largest, 0};
-    if (!usable_scale(at.scale)) continue;
-    const FitSums sums = fit_sums(IntGrid{0, search.largest}, x, at.scale, at.minimum);
-    try_minimum(x, search, least_squares(sums, x.size(), at, search.sign), best);
+    if (usable_scale(at.scale)) shrunk.add(at.scale, at.minimum, grid);
   }
+  if (shrunk.count == 0) return best;
+  // Least squares from each of them, rounded to what is stored.
+  const ManySums sums = fit_many(grid, x, shrunk);
+  Candidates refined;
+  for (size_t i = 0; i < shrunk.count; ++i) {
+    const GroupFit fit = least_squares(sums.at(i), x.size(), {shrunk.scale[i], shrunk.minimum[i]}, search.sign);
+    const GroupFit stored = stored_minimum(search, fit);
+    if (std::isfinite(stored.scale) && usable_scale(stored.scale)) refined.add(stored.scale, stored.minimum, grid);
+  }
+  FitSums at_best = fit_sums(grid, x, best.scale, best.minimum);
+  try_all(grid, x, refined, best, at_best);
   if (!usable_scale(best.scale)) return best;
-  const FitSums sums = fit_sums(IntGrid{0, search.largest}, x, best.scale, best.minimum);
-  try_minimum(x, search, least_squares(sums, x.size(), best, search.sign), best);
+  try_minimum(x, search, least_squares(at_best, x.size(), best, search.sign), best);
   return best;
 }
 
 GroupFit fit_point(const IntGrid& grid, std::span<const float> x, DType dtype) {
   const Range range = range_of(x, true);
   const float steps = grid.high - grid.low;
-  GroupFit best{0, 0, sum_of_squares(x, 0)};
   const float plain = round_scale(dtype, (range.high - range.low) / steps);
-  if (!std::isfinite(plain)) return {plain, 0, best.squared};
-  const auto attempt = [&](float scale, float zero) {
-    scale = round_scale(dtype, scale);
+  if (!std::isfinite(plain)) return {plain, 0, 0};
+  Candidates candidates;
+  std::array<float, Candidates::kMost> zeros{};
+  const auto add = [&](float scale, float zero) {
     if (!usable_scale(scale) || zero < grid.low || zero > grid.high) return;
-    const IntGrid shifted{grid.low - zero, grid.high - zero};
-    const FitSums sums = fit_sums(shifted, x, scale, 0);
-    const double squared = squared_error(sums, scale);
-    if (squared < best.squared) best = {scale, zero, squared};
+    zeros[candidates.count] = zero;
+    candidates.add(scale, 0, {grid.low - zero, grid.high - zero});
   };
   constexpr std::array kShrink = {1.0f, 0.95f, 0.9f, 0.85f, 0.8f};
   for (const float shrink : steps > 100 ? std::span(kShrink).first(1) : std::span(kShrink)) {
     const float scale = round_scale(dtype, plain * shrink);
     if (!usable_scale(scale)) continue;
     const float zero = std::clamp(round_even(grid.low - range.low * shrink / scale), grid.low, grid.high);
-    for (const float shift : {0.0f, -1.0f, 1.0f}) attempt(scale, zero + shift);
+    for (const float shift : {0.0f, -1.0f, 1.0f}) add(scale, zero + shift);
   }
-  for (int round = 0; round < 2 && usable_scale(best.scale); ++round) {
-    const FitSums sums = fit_sums(IntGrid{grid.low - best.minimum, grid.high - best.minimum}, x, best.scale, 0);
-    if (sums.qq > 0) attempt(best.scale * (sums.tq / sums.qq), best.minimum);
+  GroupFit best{0, 0, sum_of_squares(x, 0)};
+  FitSums sums;
+  const auto keep_best = [&] {
+    if (candidates.count == 0) return;
+    const ManySums many = fit_many(grid, x, candidates);
+    for (size_t i = 0; i < candidates.count; ++i) {
+      const double squared = many.wrong[i] * candidates.scale[i] * candidates.scale[i];
+      if (squared >= best.squared) continue;
+      best = {candidates.scale[i], zeros[i], squared};
+      sums = many.at(i);
+    }
+  };
+  keep_best();
+  for (int round = 0; round < 2 && usable_scale(best.scale) && sums.qq > 0; ++round) {
+    const float before = best.scale;
+    candidates = {};
+    add(round_scale(dtype, best.scale * (sums.tq / sums.qq)), best.minimum);
+    keep_best();
+    if (best.scale == before) break;
   }
   return best;
 }

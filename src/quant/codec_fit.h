@@ -2,7 +2,6 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <span>
 
@@ -12,86 +11,30 @@
 // Scales that fit a group of values with little squared error: sums over all candidate scales of a small search.
 namespace omni {
 
-// Four floats at once; the compiler's portable vectors. Conditions choose a lane, so that nothing branches.
-using Lanes = float __attribute__((vector_size(16)));
-
-template <class T>  // float or Lanes
-T bounded(T value, float low, float high) {
-  const T lows = T{} + low, highs = T{} + high;
-  value = value < lows ? lows : value;
-  return value > highs ? highs : value;
-}
-
-// The grids that codes lie on: nearest() gives the grid value next to t, bits() its stored code.
+// The grids that codes lie on. Their arithmetic is in codec_grids.h.
 struct IntGrid {
   static constexpr bool kLopsided = true;  // one side reaches further: a negative scale can help
   float low, high;
-  template <class T>
-  T nearest(T t) const {
-    return round_even(bounded(t, low, high));
-  }
+  float nearest(float t) const { return round_even(t < low ? low : t > high ? high : t); }
   uint8_t bits(float t) const { return static_cast<uint8_t>(static_cast<int>(nearest(t))); }
 };
 struct E2M1Grid {
   static constexpr bool kLopsided = false;
-  // Steps of 0.5 up to 2, of 1 up to 4, of 2 up to 6, added up; halves go to even everywhere.
-  template <class T>
-  T nearest(T t) const {
-    const T size = t < 0 ? -t : t;
-    const T halves = round_even(bounded(size * 2.0f, 0, 4)) * 0.5f;
-    const T ones = round_even(bounded(size - 2.0f, 0, 2));
-    const T twos = round_even(bounded((size - 4.0f) * 0.5f, 0, 1)) * 2.0f;
-    const T value = halves + ones + twos;
-    return t < 0 ? -value : value;
-  }
-  uint8_t bits(float t) const;
 };
 struct E4M3Grid {
   static constexpr bool kLopsided = false;
-  float nearest(float t) const { return code_values(DType::kF8E4M3)[quick_f8e4m3(t)]; }
-  Lanes nearest(Lanes t) const { return Lanes{nearest(t[0]), nearest(t[1]), nearest(t[2]), nearest(t[3])}; }
-  uint8_t bits(float t) const { return quick_f8e4m3(t); }
 };
 struct E5M2Grid {
   static constexpr bool kLopsided = false;
-  float nearest(float t) const { return f8e5m2_to_f32(f32_to_f8e5m2(t)); }
-  Lanes nearest(Lanes t) const { return Lanes{nearest(t[0]), nearest(t[1]), nearest(t[2]), nearest(t[3])}; }
-  uint8_t bits(float t) const { return f32_to_f8e5m2(t); }
 };
 struct NF4Grid {
   static constexpr bool kLopsided = false;
-  float nearest(float t) const { return kNF4Values[bits(t)]; }
-  Lanes nearest(Lanes t) const { return Lanes{nearest(t[0]), nearest(t[1]), nearest(t[2]), nearest(t[3])}; }
-  uint8_t bits(float t) const;
 };
-
-// A few ascending values: the last whose boundary (halfway to the one before) lies below t. Conditions choose lanes.
-template <class T, size_t N>
-T nearest_of(const std::array<float, N>& values, T t) {
-  T nearest = T{} + values[0];
-  for (size_t i = 1; i < N; ++i) {
-    const T boundary = T{} + (values[i - 1] + values[i]) / 2;
-    nearest = t > boundary ? T{} + values[i] : nearest;
-  }
-  return nearest;
-}
 struct FP4BNBGrid {
   static constexpr bool kLopsided = false;
-  static const std::array<float, 8> kSizes;  // ascending
-  template <class T>
-  T nearest(T t) const {
-    const T size = nearest_of(kSizes, t < 0 ? -t : t);
-    return t < 0 ? -size : size;
-  }
-  uint8_t bits(float t) const;
 };
 struct IQ4Grid {
   static constexpr bool kLopsided = true;
-  template <class T>
-  T nearest(T t) const {
-    return nearest_of(kIQ4Values, t);
-  }
-  uint8_t bits(float t) const;
 };
 
 // The integer codes encoders write: 8 bits symmetric without -128, so that |code| <= 127.
@@ -120,32 +63,39 @@ inline bool usable_scale(float scale) {
   return std::fabs(scale) >= std::numeric_limits<float>::min() && std::isfinite(scale);
 }
 
-template <class Grid>
-FitSums fit_sums(const Grid& grid, std::span<const float> x, float scale, float minimum) {
-  constexpr size_t kLanes = sizeof(Lanes) / sizeof(float);
-  Lanes wrong{}, q_sum{}, qq{}, t_sum{}, tq{};
-  const float inverse = 1.0f / scale;
-  const auto add = [&](Lanes t, Lanes q) {
-    wrong += (t - q) * (t - q);
-    q_sum += q;
-    qq += q * q;
-    t_sum += t;
-    tq += t * q;
-  };
-  const size_t whole = x.size() / kLanes * kLanes;
-  for (size_t i = 0; i < whole; i += kLanes) {
-    Lanes values;
-    std::memcpy(&values, x.data() + i, sizeof(values));
-    const Lanes t = (values + minimum) * inverse;
-    add(t, grid.nearest(t));
-  }
-  for (size_t i = whole; i < x.size(); ++i) {
-    const float t = (x[i] + minimum) * inverse;
-    add(Lanes{t}, Lanes{grid.nearest(t)});  // the other lanes add zeros
-  }
-  const auto sum = [](Lanes v) { return (v[0] + v[1]) + (v[2] + v[3]); };
-  return {.wrong = sum(wrong), .q = sum(q_sum), .qq = sum(qq), .t = sum(t_sum), .tq = sum(tq)};
-}
+// Candidates that are tried side by side, a lane each.
+struct Candidates {
+  static constexpr size_t kMost = 16;
+  alignas(64) std::array<float, kMost> scale{}, minimum{};
+  alignas(64) std::array<float, kMost> low{}, high{};  // IntGrid: each candidate's own bounds
+  size_t count = 0;
+  // scale must be usable; grids other than integers have no bounds.
+  void add(float candidate_scale, float candidate_minimum = 0, IntGrid bounds = {0, 0});
+};
+struct ManySums {
+  std::array<double, Candidates::kMost> wrong{}, q{}, qq{}, t{}, tq{};
+  FitSums at(size_t i) const;
+};
+
+// fit_sums: the sums of one candidate. fit_many: of all of them, in one pass over x. write_codes: the codes of a fit,
+// x_i ~ code_i * scale - minimum, a byte each.
+#define OMNI_GRID_FUNCTIONS(Grid)                                                              \
+  FitSums fit_sums(const Grid& grid, std::span<const float> x, float scale, float minimum);    \
+  ManySums fit_many(const Grid& grid, std::span<const float> x, const Candidates& candidates); \
+  void write_codes(const Grid& grid, std::span<const float> x, float scale, float minimum, uint8_t* codes);
+OMNI_GRID_FUNCTIONS(IntGrid)
+OMNI_GRID_FUNCTIONS(E2M1Grid)
+OMNI_GRID_FUNCTIONS(E4M3Grid)
+OMNI_GRID_FUNCTIONS(E5M2Grid)
+OMNI_GRID_FUNCTIONS(NF4Grid)
+OMNI_GRID_FUNCTIONS(FP4BNBGrid)
+OMNI_GRID_FUNCTIONS(IQ4Grid)
+#undef OMNI_GRID_FUNCTIONS
+
+// The largest magnitude; infinity or NaN when a value is one.
+float largest_magnitude(std::span<const float> x);
+// The first value of largest magnitude, with its sign.
+float signed_extreme(std::span<const float> x);
 
 // How a group is stored: value = q * scale - minimum. squared: the sum of squared errors over the group.
 struct GroupFit {

@@ -1,8 +1,10 @@
 #include "quant/codec_parts.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "tensor/float_bits.h"
@@ -20,6 +22,16 @@ std::array<float, 256> table(Decode decode) {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 }  // namespace
+
+void for_rows(int64_t rows, int64_t cols, ThreadPool* pool, FunctionRef<void(int64_t row)> body) {
+  const int64_t step = std::max<int64_t>(1, 8192 / std::max<int64_t>(1, cols));
+  const auto chunk = [&](int64_t index, int) {
+    for (int64_t row = index * step; row < std::min(rows, (index + 1) * step); ++row) body(row);
+  };
+  const int64_t chunks = (rows + step - 1) / step;
+  if (pool != nullptr) return pool->parallel_for(chunks, chunk);
+  for (int64_t index = 0; index < chunks; ++index) chunk(index, 0);
+}
 
 std::span<const float> code_values(DType codes) {
   static const auto kSigned = table([](uint8_t bits) { return static_cast<float>(static_cast<int8_t>(bits)); });
@@ -109,6 +121,23 @@ float read_scale(const Tensor& scales, int64_t row, int64_t col) {
   return 0;
 }
 
+void read_scales(const Tensor& scales, int64_t row, std::span<float> out) {
+  const DType dtype = scales.dtype();
+  const std::byte* from = scales.raw() + storage_bytes(dtype, row * scales.row_stride());
+  if (dtype == DType::kF32) {
+    std::memcpy(out.data(), from, out.size_bytes());
+  } else if (dtype == DType::kF16) {
+    for (size_t i = 0; i < out.size(); ++i) out[i] = f16_to_f32(reinterpret_cast<const uint16_t*>(from)[i]);
+  } else if (dtype == DType::kBF16) {
+    for (size_t i = 0; i < out.size(); ++i) out[i] = bf16_to_f32(reinterpret_cast<const uint16_t*>(from)[i]);
+  } else if (dtype == DType::kF8E8M0) {
+    for (size_t i = 0; i < out.size(); ++i) out[i] = f8e8m0_to_f32(static_cast<uint8_t>(from[i]));
+  } else {
+    const std::span<const float> values = code_values(dtype);
+    for (size_t i = 0; i < out.size(); ++i) out[i] = values[static_cast<size_t>(from[i])];
+  }
+}
+
 void write_scale(Tensor& scales, int64_t row, int64_t col, float value) {
   const int64_t i = row * scales.row_stride() + col;
   switch (scales.dtype()) {
@@ -122,7 +151,7 @@ void write_scale(Tensor& scales, int64_t row, int64_t col, float value) {
       scales.data<uint16_t>()[i] = f32_to_bf16(value);
       return;
     case DType::kF8E4M3:
-      scales.data<uint8_t>()[i] = f32_to_f8e4m3(value);
+      scales.data<uint8_t>()[i] = quick_f8e4m3(value);
       return;
     case DType::kF8E8M0:  // no zero here: an empty group keeps the scale 1
       scales.data<uint8_t>()[i] = value == 0 ? uint8_t{127} : static_cast<uint8_t>(std::ilogb(value) + 127);

@@ -4,12 +4,17 @@
 #include <optional>
 #include <span>
 
+#include "base/function_ref.h"
+#include "base/thread_pool.h"
 #include "quant/scheme.h"
 #include "tensor/tensor.h"
 
 namespace omni {
 
 // What decoders and encoders share: how scales, minima and codes lie in canonical tensors.
+
+// body(row) for every row, over all threads of pool (null: this one).
+void for_rows(int64_t rows, int64_t cols, ThreadPool* pool, FunctionRef<void(int64_t row)> body);
 
 // The f32 value of every stored code: 256 entries by byte, or 16 by nibble for 4-bit codes.
 std::span<const float> code_values(DType codes);
@@ -27,6 +32,8 @@ inline int64_t group_of(int64_t i, int group) {
 
 // Element (row, col) of a scale tensor as f32.
 float read_scale(const Tensor& scales, int64_t row, int64_t col);
+// Elements (row, 0 ...) of it.
+void read_scales(const Tensor& scales, int64_t row, std::span<float> out);
 // value must be one that round_scale returned for this dtype.
 void write_scale(Tensor& scales, int64_t row, int64_t col, float value);
 // The nearest value dtype can hold; infinity when it is beyond the largest (E4M3 and E8M0 too).

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "quant/codec_encode.h"
@@ -50,9 +52,7 @@ GroupFit fit_group(const SuperShape& shape, std::span<const float> x, Effort eff
     const DType codes = shape.grid.high > 20 ? DType::kI6 : shape.grid.high > 10 ? DType::kI5 : DType::kI4;
     return fit_symmetric(codes, x, {DType::kF32, 1.0f, symmetric_denominators(codes)});
   }
-  float extreme = 0;
-  for (const float value : x) extreme = std::fabs(value) > std::fabs(extreme) ? value : extreme;
-  return {extreme / shape.grid.low, 0, 0};
+  return {signed_extreme(x) / shape.grid.low, 0, 0};
 }
 
 // The best small integers near the rounded ones for the outer scales as they are stored.
@@ -61,17 +61,26 @@ void refine_group(const SuperShape& shape, std::span<const float> x, size_t g, S
   const float scale_high = shape.has_minimum ? kLargestUnsigned : kLargestSigned - 1;
   const float scale_at = block.scale[g], minimum_at = block.minimum[g];
   double best = group_error(shape, x, scale_at * block.outer, minimum_at * block.outer_minimum);
+  Candidates candidates;
+  std::array<std::pair<float, float>, Candidates::kMost> steps;
   for (const float ds : {0.0f, -1.0f, 1.0f}) {
     for (const float dm : {0.0f, -1.0f, 1.0f}) {
       const float scale = scale_at + ds, minimum = minimum_at + dm;
       if ((ds == 0 && dm == 0) || (!shape.has_minimum && dm != 0)) continue;
       if (scale < scale_low || scale > scale_high || minimum < 0 || minimum > kLargestUnsigned) continue;
-      const double squared = group_error(shape, x, scale * block.outer, minimum * block.outer_minimum);
-      if (squared >= best) continue;
-      best = squared;
-      block.scale[g] = scale;
-      block.minimum[g] = minimum;
+      if (!usable_scale(scale * block.outer)) continue;
+      steps[candidates.count] = {scale, minimum};
+      candidates.add(scale * block.outer, minimum * block.outer_minimum, shape.grid);
     }
+  }
+  if (candidates.count == 0) return;
+  const ManySums sums = fit_many(shape.grid, x, candidates);
+  for (size_t i = 0; i < candidates.count; ++i) {
+    const double squared = sums.wrong[i] * candidates.scale[i] * candidates.scale[i];
+    if (squared >= best) continue;
+    best = squared;
+    block.scale[g] = steps[i].first;
+    block.minimum[g] = steps[i].second;
   }
 }
 
@@ -106,10 +115,13 @@ SuperBlock fit_super(const SuperShape& shape, std::span<const float> x, Effort e
 }
 
 void write_super(const SuperShape& shape, std::span<const float> x, const SuperBlock& block, uint8_t* codes) {
-  for (size_t i = 0; i < x.size(); ++i) {
-    const size_t g = i / shape.width;
+  for (size_t g = 0; g < block.scale.size(); ++g) {
     const float scale = block.scale[g] * block.outer, minimum = block.minimum[g] * block.outer_minimum;
-    codes[i] = shape.grid.bits(usable_scale(scale) ? (x[i] + minimum) / scale : 0.0f);
+    uint8_t* to = codes + g * shape.width;
+    if (usable_scale(scale))
+      write_codes(shape.grid, x.subspan(g * shape.width, shape.width), scale, minimum, to);
+    else
+      std::fill_n(to, shape.width, shape.grid.bits(0));
   }
 }
 

@@ -63,7 +63,13 @@ uint16_t f32_to_f16(float value) {
   const uint32_t sign = (std::bit_cast<uint32_t>(value) >> 16) & 0x8000;
   if (std::isnan(value)) return static_cast<uint16_t>(sign | 0x7e00);
   if (std::fabs(value) >= 65520.0f) return static_cast<uint16_t>(sign | 0x7c00);
-  return static_cast<uint16_t>(encode_small(value, {5, 10, 15, 65504.0f}));
+  const float magnitude = std::fabs(value);
+  if (magnitude < 0.00006103515625f) {  // subnormal: steps of 2^-24; adding 1.5 * 2^23 rounds to even
+    const float steps = (magnitude * 16777216.0f + 12582912.0f) - 12582912.0f;
+    return static_cast<uint16_t>(sign | static_cast<uint32_t>(steps));
+  }
+  const uint32_t bits = std::bit_cast<uint32_t>(magnitude) - (112u << 23);
+  return static_cast<uint16_t>(sign | ((bits + 0xfff + ((bits >> 13) & 1)) >> 13));
 }
 
 float f8e4m3_to_f32(uint8_t bits) {

@@ -17,6 +17,13 @@
 namespace omni {
 namespace {
 
+template <class Grid>
+uint8_t code_of(const Grid& grid, float t) {
+  uint8_t code = 0;
+  write_codes(grid, {&t, 1}, 1, 0, &code);
+  return code;
+}
+
 using omni::testing::compare;
 using omni::testing::random_tensor;
 
@@ -365,10 +372,49 @@ TEST(CodecGrids, QuickRoundingEqualsTheReference) {
   for (const float v : values) {
     ASSERT_EQ(quick_f8e4m3(v), f32_to_f8e4m3(v)) << v;
     ASSERT_EQ(quick_f8e4m3(-v), f32_to_f8e4m3(-v)) << v;
-    ASSERT_EQ(E2M1Grid{}.bits(v), f32_to_f4e2m1(v)) << v;
-    ASSERT_EQ(E2M1Grid{}.nearest(v), f4e2m1_to_f32(f32_to_f4e2m1(v))) << v;
+    ASSERT_EQ(code_of(E2M1Grid{}, v), f32_to_f4e2m1(v)) << v;
+    ASSERT_EQ(fit_sums(E2M1Grid{}, {&v, 1}, 1, 0).q, f4e2m1_to_f32(f32_to_f4e2m1(v))) << v;
+    ASSERT_EQ(fit_sums(E4M3Grid{}, {&v, 1}, 1, 0).q, f8e4m3_to_f32(f32_to_f8e4m3(v))) << v;
+    ASSERT_EQ(code_of(E4M3Grid{}, v), f32_to_f8e4m3(v)) << v;
+    ASSERT_EQ(code_of(E5M2Grid{}, v), f32_to_f8e5m2(v)) << v;
     if (std::fabs(v) < 1e6f) {
-      ASSERT_EQ(NF4Grid{}.bits(v), f32_to_nf4(v)) << v;
+      ASSERT_EQ(code_of(NF4Grid{}, v), f32_to_nf4(v)) << v;
+    }
+  }
+}
+
+TEST(CodecGrids, ManyCandidatesSumUpAsEachAlone) {
+  const Tensor random = random_tensor(Shape{1111}, 3, 2.0f);
+  const std::span<const float> all(random.f32(), 1111);
+  const auto check = [&](const auto& grid, IntGrid bounds) {
+    for (const size_t size : {1, 15, 16, 31, 32, 600, 1111}) {
+      Candidates candidates;
+      for (const float scale : {0.1f, 0.25f, -0.3f, 1.0f, 3.0f}) candidates.add(scale, scale / 2, bounds);
+      const ManySums many = fit_many(grid, all.first(size), candidates);
+      for (size_t i = 0; i < candidates.count; ++i) {
+        const FitSums one = fit_sums(grid, all.first(size), candidates.scale[i], candidates.minimum[i]);
+        const double slack = 1e-5 * static_cast<double>(size);
+        EXPECT_NEAR(many.wrong[i], one.wrong, slack * (1 + one.wrong)) << i << " of " << size;
+        EXPECT_NEAR(many.tq[i], one.tq, slack * (1 + one.qq)) << i << " of " << size;
+        EXPECT_NEAR(many.qq[i], one.qq, slack * (1 + one.qq)) << i << " of " << size;
+      }
+    }
+  };
+  check(IntGrid{-8, 7}, {-8, 7});
+  check(E4M3Grid{}, {0, 0});
+  check(E2M1Grid{}, {0, 0});
+  check(NF4Grid{}, {0, 0});
+}
+
+TEST(CodecGrids, LargestMagnitudeSeesEveryPlace) {
+  for (const size_t size : {1, 5, 16, 17, 40}) {
+    for (size_t at = 0; at < size; ++at) {
+      std::vector<float> x(size, 0.5f);
+      x[at] = -3;
+      EXPECT_EQ(largest_magnitude(x), 3) << at << " of " << size;
+      EXPECT_EQ(signed_extreme(x), -3) << at << " of " << size;
+      x[at] = std::numeric_limits<float>::quiet_NaN();
+      EXPECT_FALSE(std::isfinite(largest_magnitude(x))) << at << " of " << size;
     }
   }
 }
