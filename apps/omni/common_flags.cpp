@@ -13,6 +13,8 @@ void CommonFlags::add_to(CLI::App& app) {
   app.add_option("--quantization", quantization, "a method or scheme: fp8, int8, q4_k, int4/g128, none ...");
   app.add_option("--quantization-config", quantization_config,
                  "JSON, or @FILE: a component map, rules, a method with parameters");
+  app.add_option("--diffusion-quantization-config", diffusion_quantization_config,
+                 "a method, JSON or @FILE for a model with diffusion stages; not beside the two above");
   app.add_option("--ignored-layers", ignored_layers, "layers that stay as stored: names or patterns, comma-separated");
   app.add_option("--gguf-model", gguf_model,
                  "GGUF with the main component's weights: FILE.gguf, FOLDER:QUANT or OWNER/NAME:QUANT");
@@ -47,14 +49,18 @@ ModelOptions CommonFlags::options() const {
 
   ModelOptions o;
   o.model = model;
-  if (!quantization.empty() && !quantization_config.empty()) {
-    throw usage_error("--quantization-config", "stands beside --quantization", "one of the two");
-  }
-  o.quantization = quantization;
-  if (!quantization_config.empty()) {
-    o.quantization =
-        quantization_config[0] == '@' ? read_file(quantization_config.substr(1), size_t{1} << 20) : quantization_config;
-  }
+  const auto alone = [](const char* flag, const std::string& value, const char* other, const std::string& beside) {
+    if (!value.empty() && !beside.empty())
+      throw usage_error(flag, std::string("stands beside ") + other, "one of the two");
+  };
+  alone("--quantization-config", quantization_config, "--quantization", quantization);
+  alone("--diffusion-quantization-config", diffusion_quantization_config, "--quantization", quantization);
+  alone("--diffusion-quantization-config", diffusion_quantization_config, "--quantization-config", quantization_config);
+  const auto text = [](const std::string& value) {
+    return value.starts_with('@') ? read_file(value.substr(1), size_t{1} << 20) : value;
+  };
+  o.quantization = quantization_config.empty() ? quantization : text(quantization_config);
+  o.diffusion_quantization = text(diffusion_quantization_config);
   o.ignored_layers = split_list(ignored_layers);
   if (dtype == "f32" || dtype == "float32")
     o.compute = ComputeType::kF32;

@@ -11,8 +11,8 @@ namespace omni::cli {
 
 // Flags that every command on a model takes, with the names and meanings vLLM's users know.
 struct CommonFlags {
-  std::string model, quantization, quantization_config, dtype = "auto", device = "auto", load_format = "auto",
-                                                        log_level = "info";
+  std::string model, quantization, quantization_config, diffusion_quantization_config,
+      dtype = "auto", device = "auto", load_format = "auto", log_level = "info";
   std::string ignored_layers, gguf_model;
   std::vector<std::string> components;  // NAME=PATH
   int threads = 0;

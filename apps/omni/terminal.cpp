@@ -7,8 +7,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <string_view>
 #include <utility>
 
 #include "kernels/cpu/isa.h"
@@ -26,7 +28,37 @@ size_t width(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
+bool shows_colours() {
+  static const bool shows = [] {
+    const char *no = std::getenv("NO_COLOR"), *terminal = std::getenv("TERM");
+    const bool dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
+    return isatty(STDOUT_FILENO) == 1 && (no == nullptr || *no == '\0') && !dumb;
+  }();
+  return shows;
+}
+
+const char* escape_of(Colour colour) {
+  switch (colour) {
+    case Colour::kNone:
+      return "";
+    case Colour::kDim:
+      return "\033[2m";
+    case Colour::kGreen:
+      return "\033[32m";
+    case Colour::kRed:
+      return "\033[31m";
+    case Colour::kYellow:
+      return "\033[33m";
+  }
+  return "";
+}
+
 }  // namespace
+
+std::string coloured(const std::string& text, Colour colour) {
+  if (colour == Colour::kNone || !shows_colours()) return text;
+  return escape_of(colour) + text + "\033[0m";
+}
 
 std::string TextTable::text() const {
   std::vector<size_t> widths(headers.size());
@@ -41,13 +73,15 @@ std::string TextTable::text() const {
       const bool to_right = i < right.size() && right[i];
       out += (i == 0 ? "" : "  ") + (to_right ? pad + cells[i] : cells[i] + pad);
     }
-    return out.substr(0, out.find_last_not_of(' ') + 1) + "\n";
+    return out.substr(0, out.find_last_not_of(' ') + 1);
   };
-  std::string out = line(headers);
+  std::string out = line(headers) + "\n";
   size_t total = 0;
   for (size_t i = 0; i < widths.size(); ++i) total += widths[i] + (i == 0 ? 0 : 2);
   out += std::string(total, '-') + "\n";
-  for (const auto& row : rows) out += line(row);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    out += coloured(line(rows[i]), i < colours.size() ? colours[i] : Colour::kNone) + "\n";
+  }
   return out;
 }
 

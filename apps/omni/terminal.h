@@ -5,11 +5,16 @@
 
 namespace omni::cli {
 
+// Colours of a row; only a terminal shows them (and not with NO_COLOR or TERM=dumb).
+enum class Colour : uint8_t { kNone, kDim, kGreen, kRed, kYellow };
+std::string coloured(const std::string& text, Colour colour);
+
 // A table for a terminal: first column left, the others as told; columns as wide as their longest cell.
 struct TextTable {
   std::vector<std::string> headers;
   std::vector<bool> right;  // a column each: align right
   std::vector<std::vector<std::string>> rows;
+  std::vector<Colour> colours = {};  // a row each; shorter: the rest has none
   std::string text() const;
 };
 

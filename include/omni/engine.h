@@ -18,8 +18,9 @@ enum class ComputeType : uint8_t { kBF16, kF32 };
 enum class LoadFormat : uint8_t { kCheckpoint, kDummy };
 
 struct ModelOptions {
-  std::string model;         // folder, or the name of a bundled model ("mini-flux")
-  std::string quantization;  // a name, a scheme text or JSON; "" = as the checkpoint stores it
+  std::string model;                   // folder, or the name of a bundled model ("mini-flux")
+  std::string quantization;            // a name, a scheme text or JSON; "" = as the checkpoint stores it
+  std::string diffusion_quantization;  // the same, for a model that has diffusion stages; not beside the other
   std::vector<std::string> ignored_layers;
   ComputeType compute = ComputeType::kBF16;
   LoadFormat load_format = LoadFormat::kCheckpoint;

@@ -3,19 +3,38 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "pipelines/model_location.h"
 #include "pipelines/text_to_image.h"
 #include "quant/config.h"
 
 namespace omni {
+namespace {
+
+QuantConfig quant_config(const ModelOptions& options, const PipelineScope& scope) {
+  const QuantConfigOptions wishes{.components = scope.components, .ignored_layers = options.ignored_layers};
+  const std::string& asked =
+      options.diffusion_quantization.empty() ? options.quantization : options.diffusion_quantization;
+  return asked.empty() ? build_quant_config(nlohmann::json(), wishes) : parse_quant_config(asked, wishes);
+}
+
+// {"method": "gguf", "gguf_model": REF} says the same as --gguf-model REF.
+ModelOptions with_gguf_model(ModelOptions options, const QuantConfig& config) {
+  if (!config.gguf_model.empty() && !options.gguf_model.empty() && config.gguf_model != options.gguf_model) {
+    throw usage_error("--gguf-model", "is '" + options.gguf_model + "', and gguf_model is '" + config.gguf_model + "'",
+                      "one of the two");
+  }
+  if (!config.gguf_model.empty()) options.gguf_model = config.gguf_model;
+  return options;
+}
+
+}  // namespace
 
 LoadedModel load_model(const ModelOptions& options, Exec& exec, Load load) {
   const PipelineScope scope = TextToImage::scope();
-  const QuantConfigOptions wishes{.components = scope.components, .ignored_layers = options.ignored_layers};
-  QuantConfig config = options.quantization.empty() ? build_quant_config(nlohmann::json(), wishes)
-                                                    : parse_quant_config(options.quantization, wishes);
+  QuantConfig config = quant_config(options, scope);
   FluxPipelineConfig pipeline = FluxPipelineConfig::load(find_model(options.model));
-  pipeline.files = component_files(options, scope.components, scope.by_default[0]);
+  pipeline.files = component_files(with_gguf_model(options, config), scope.components, scope.by_default[0]);
   QuantPlan plan(std::move(config), scope);
 
   LoadedModel model;
@@ -25,6 +44,7 @@ LoadedModel load_model(const ModelOptions& options, Exec& exec, Load load) {
                       .mode = LoadMode::kPlan,
                       .strict = options.strict ? Strict::kYes : Strict::kNo};
   if (load == Load::kWeights) {
+    for (const std::string& note : plan.config().notes) log_warning(note);
     // A rule that matches nothing must be known before the first weight is read.
     Ledger planned;
     context.ledger = &planned;
@@ -34,8 +54,15 @@ LoadedModel load_model(const ModelOptions& options, Exec& exec, Load load) {
     context.mode = LoadMode::kLoad;
   }
   model.pipeline = std::make_unique<TextToImage>(pipeline, context, options.load_format);
-  if (load == Load::kPlan) plan.require_all_matched(options.allow_unmatched);
+  if (load == Load::kPlan) {
+    try {
+      plan.require_all_matched(options.allow_unmatched);
+    } catch (const Error& e) {
+      model.refusal = e;
+    }
+  }
   model.unmatched = plan.unmatched();
+  model.notes = plan.config().notes;
   return model;
 }
 

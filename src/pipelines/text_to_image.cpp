@@ -101,8 +101,7 @@ FluxPipelineConfig FluxPipelineConfig::load(const fs::path& folder) {
 }
 
 PipelineScope TextToImage::scope() {
-  return PipelineScope{.components = {"text_encoder", "text_encoder_2", "transformer", "vae"},
-                       .by_default = {"transformer"}};
+  return pipeline_scope(PipelineKind::kDiffusion, {"text_encoder", "text_encoder_2", "transformer", "vae"});
 }
 
 TextToImage::TextToImage(const FluxPipelineConfig& config, LoadContext& context, LoadFormat format) : config_(config) {
