@@ -7,21 +7,36 @@
 #include <string>
 
 #include "base/error.h"
+#include "checkpoint/encoding_autoround.h"
+#include "checkpoint/encoding_awq.h"
+#include "checkpoint/encoding_bitsandbytes.h"
 #include "checkpoint/encoding_compressed_tensors.h"
+#include "checkpoint/encoding_convrot.h"
 #include "checkpoint/encoding_fp8.h"
 #include "checkpoint/encoding_gguf.h"
+#include "checkpoint/encoding_gptq.h"
 #include "checkpoint/encoding_modelopt.h"
 #include "checkpoint/encoding_plain.h"
+#include "checkpoint/encoding_quanto.h"
+#include "checkpoint/encoding_svdquant.h"
+#include "checkpoint/encoding_torchao.h"
 #include "checkpoint/gguf.h"
 
 namespace omni {
 namespace {
 
 // Last segments that only parts of a quantized weight have; such a tensor that no weight claims is an orphan.
-constexpr std::array<std::string_view, 29> kParts = {
+constexpr std::array<std::string_view, 36> kParts = {
     "SCB",
+    "_data",
+    "_scale",
+    "_weight_qdata",
+    "_weight_scale",
+    "_weight_zero_point",
     "absmax",
     "activation_scale",
+    "bitsandbytes__fp4",
+    "bitsandbytes__nf4",
     "g_idx",
     "input_global_scale",
     "input_scale",
@@ -76,21 +91,21 @@ Weight StoredWeights::read_rows(std::string_view name, int64_t begin, int64_t co
 
 std::span<const Encoding* const> encodings() {
   static const std::array list = {
-      &compressed_tensors_encoding(),
-      &fp8_encoding(),
-      &gguf_encoding(),
-      &modelopt_encoding(),
-      &plain_encoding(),
+      &autoround_encoding(), &awq_encoding(),   &bitsandbytes_encoding(), &compressed_tensors_encoding(),
+      &fp8_encoding(),       &gguf_encoding(),  &gptq_encoding(),         &convrot_encoding(),
+      &modelopt_encoding(),  &plain_encoding(), &quanto_encoding(),       &svdquant_encoding(),
+      &torchao_encoding(),
   };
   return list;
 }
 
 const Encoding& find_encoding(const Checkpoint& checkpoint, const JsonObject* quantization_config) {
   std::string known;
-  for (const Encoding* encoding : encodings()) {
-    if (encoding->wrote(checkpoint, quantization_config)) return *encoding;
+  for (const Encoding* encoding : encodings()) {  // plain claims what no marker does
+    if (encoding != &plain_encoding() && encoding->wrote(checkpoint, quantization_config)) return *encoding;
     known += (known.empty() ? "" : ", ") + std::string(encoding->name());
   }
+  if (plain_encoding().wrote(checkpoint, quantization_config)) return plain_encoding();
   const std::string method = quantization_config == nullptr ? "" : method_of(*quantization_config);
   throw Error(quantization_config == nullptr ? checkpoint.where() : quantization_config->where(),
               "the checkpoint is stored by the method '" + method + "', which cannot be read",
@@ -107,8 +122,11 @@ std::optional<JsonObject> find_quantization_config(const Checkpoint& checkpoint,
   std::filesystem::path folder = checkpoint.where();
   std::error_code failed;
   if (!std::filesystem::is_directory(folder, failed)) folder = folder.parent_path();
-  const std::filesystem::path beside = folder / "hf_quant_config.json";
-  if (std::filesystem::exists(beside, failed)) return JsonObject::load(beside);
+  // ModelOpt, AutoRound, AutoGPTQ and AutoAWQ, in this order.
+  for (const char* file :
+       {"hf_quant_config.json", "quantization_config.json", "quantize_config.json", "quant_config.json"}) {
+    if (std::filesystem::exists(folder / file, failed)) return JsonObject::load(folder / file);
+  }
   return std::nullopt;
 }
 

@@ -69,8 +69,8 @@ std::span<const Encoding* const> encodings();  // sorted by name; "plain" reads 
 // The one encoding that wrote this checkpoint. Throws Error naming the method when none did.
 const Encoding& find_encoding(const Checkpoint& checkpoint, const JsonObject* quantization_config);
 
-// The quantization_config of a component: inline in its config, in its text_config, beside it as hf_quant_config.json,
-// or none.
+// The quantization_config of a component: inline in its config, in its text_config, in a file of its own beside
+// it (hf_quant_config.json, quantize_config.json ...), or none.
 std::optional<JsonObject> find_quantization_config(const Checkpoint& checkpoint, const JsonObject& config);
 
 // Describes every weight and throws Error for a quantization part (a scale, zero point, index ...) that belongs to
