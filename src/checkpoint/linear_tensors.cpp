@@ -89,7 +89,7 @@ class Describer {
     const bool wide = values.dtype() == DType::kI64;
     const int64_t rows = wide ? values.data<int64_t>()[0] : values.data<int32_t>()[0];
     const int64_t cols = wide ? values.data<int64_t>()[1] : values.data<int32_t>()[1];
-    const bool fits = rows == packed[0] && cols > 0 && cols <= packed[1] * 32 && words_fit(packed[1], cols);
+    const bool fits = rows == packed[0] && cols > 0 && cols <= packed[1] * 32 && find_layout(packed[1], cols);
     if (!fits)
       throw Error(
           tensor_where(checkpoint_, tensor), "holds [" + std::to_string(rows) + ", " + std::to_string(cols) + "]",
@@ -98,7 +98,20 @@ class Describer {
     claim(tensor);
   }
 
-  bool words_fit(int64_t words, int64_t count) const { return word_layout(words, count, spelling_.bits).has_value(); }
+  // The layout in which the codes take this many words and, as one alone may fit both, the zero points theirs.
+  bool find_layout(int64_t words, int64_t cols) {
+    const Checkpoint::Entry* zeros = checkpoint_.find(full("weight_zero_point"));
+    const bool packed = spelling_.zero_points && zeros != nullptr && zeros->dtype == DType::kI32;
+    bool fits = false;
+    for (const WordLayout layout : {WordLayout::kWhole, WordLayout::kDense}) {
+      if (words != word_count(layout, cols, spelling_.bits)) continue;
+      const bool all = !packed || zeros->shape.rank() == 0 ||
+                       zeros->shape[0] == word_count(layout, out_.stored.rows, spelling_.bits);
+      if (all || !fits) out_.layout = layout;
+      fits = true;
+    }
+    return fits;
+  }
 
   void find_scales() {
     out_.scales = first_of(spelling_.scale_parts);
@@ -163,11 +176,10 @@ class Describer {
     const Checkpoint::Entry& entry = need(out_.zeros);
     if (spelling_.packing == Packing::kWords && entry.dtype == DType::kI32 && scheme().scale.group.rows == 1) {
       const Shape& shape = entry.shape;
-      if (shape.rank() != 2 || shape[1] != out_.scale_cols || !words_fit(shape[0], out_.stored.rows)) {
-        const int64_t words = (out_.stored.rows * spelling_.bits + 31) / 32;
+      const int64_t words = word_count(out_.layout, out_.stored.rows, spelling_.bits);
+      if (shape != Shape{words, out_.scale_cols})
         throw Error(tensor_where(checkpoint_, out_.zeros), "is of shape " + shape.text(),
                     "shape " + Shape{words, out_.scale_cols}.text());
-      }
     } else {
       check_dtype(checkpoint_, out_.zeros, {DType::kI8, DType::kI32, DType::kF8E4M3});
       check_grid(checkpoint_, out_.zeros, out_.scale_rows, out_.scale_cols);

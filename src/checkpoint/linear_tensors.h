@@ -1,5 +1,6 @@
 #pragma once
 #include "checkpoint/stored_linear.h"
+#include "checkpoint/unpack_words.h"
 
 namespace omni {
 
@@ -8,6 +9,7 @@ struct LinearTensors {
   StoredWeight stored;
   std::string codes, scales, outer, zeros, order, smooth, input_scale;
   int64_t scale_rows = 0, scale_cols = 0;
+  WordLayout layout = WordLayout::kDense;  // of codes and zero points in words
 };
 LinearTensors find_linear_tensors(const Checkpoint& checkpoint, std::string_view name, const LinearSpelling& spelling);
 

@@ -47,7 +47,7 @@ class Reader {
     const Tensor stored = checkpoint_.tensor(tensors_.codes);
     const Shape shape{out_.rows, out_.cols};
     if (spelling_.packing == Packing::kWords) {
-      out_.codes = unpack_words(stored, spelling_.bits, out_.scheme.codes, out_.cols);
+      out_.codes = unpack_words(stored, tensors_.layout, spelling_.bits, out_.scheme.codes, out_.cols);
     } else if (spelling_.packing == Packing::kNibbles) {
       out_.codes = retyped(stored, out_.scheme.codes, shape);
     } else {
@@ -89,7 +89,7 @@ class Reader {
     const Tensor stored = checkpoint_.tensor(tensors_.zeros);
     const bool words = spelling_.packing == Packing::kWords;
     if (words && stored.dtype() == DType::kI32 && out_.scheme.scale.group.rows == 1) {
-      out_.zeros = unpack_word_columns(stored, spelling_.bits, out_.rows);
+      out_.zeros = unpack_word_columns(stored, tensors_.layout, spelling_.bits, out_.rows);
       return;
     }
     check_float_codes(stored, where(tensors_.zeros));

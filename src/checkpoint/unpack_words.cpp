@@ -1,7 +1,6 @@
 #include "checkpoint/unpack_words.h"
 
 #include <cassert>
-#include <vector>
 
 namespace omni {
 namespace {
@@ -21,11 +20,10 @@ uint32_t code_of(const uint32_t* words, int64_t stride, int64_t i, int bits, Wor
 
 }  // namespace
 
-std::optional<WordLayout> word_layout(int64_t words, int64_t count, int bits) {
+int64_t word_count(WordLayout layout, int64_t count, int bits) {
+  if (layout == WordLayout::kDense) return (count * bits + 31) / 32;
   const int64_t per_word = 32 / bits;
-  if (words == (count * bits + 31) / 32) return WordLayout::kDense;
-  if (words == (count + per_word - 1) / per_word) return WordLayout::kWhole;
-  return std::nullopt;
+  return (count + per_word - 1) / per_word;
 }
 
 DType word_codes(int bits, bool zero_points, int64_t cols) {
@@ -46,9 +44,8 @@ DType word_codes(int bits, bool zero_points, int64_t cols) {
   }
 }
 
-Tensor unpack_words(const Tensor& words, int bits, DType codes, int64_t cols) {
-  const std::optional<WordLayout> layout = word_layout(words.cols(), cols, bits);
-  assert(layout.has_value());
+Tensor unpack_words(const Tensor& words, WordLayout layout, int bits, DType codes, int64_t cols) {
+  assert(words.cols() == word_count(layout, cols, bits));
   const bool is_signed =
       codes != DType::kU2 && codes != DType::kU3 && codes != DType::kU4 && codes != DType::kU5 && codes != DType::kU8;
   const auto offset = static_cast<uint32_t>(is_signed ? 1 << (bits - 1) : 0);
@@ -57,9 +54,7 @@ Tensor unpack_words(const Tensor& words, int bits, DType codes, int64_t cols) {
   auto* bytes = out.data<uint8_t>();
   for (int64_t row = 0; row < words.rows(); ++row) {
     const auto* source = words.data<uint32_t>() + row * words.row_stride();
-    const auto code = [&](int64_t col) {
-      return static_cast<uint8_t>(code_of(source, 1, col, bits, *layout) - offset);
-    };
+    const auto code = [&](int64_t col) { return static_cast<uint8_t>(code_of(source, 1, col, bits, layout) - offset); };
     if (nibbles) {
       for (int64_t col = 0; col < cols; col += 2)
         *bytes++ = static_cast<uint8_t>((code(col) & 0xf) | (code(col + 1) << 4));
@@ -70,15 +65,14 @@ Tensor unpack_words(const Tensor& words, int bits, DType codes, int64_t cols) {
   return out;
 }
 
-Tensor unpack_word_columns(const Tensor& words, int bits, int64_t rows) {
-  const std::optional<WordLayout> layout = word_layout(words.rows(), rows, bits);
-  assert(layout.has_value());
+Tensor unpack_word_columns(const Tensor& words, WordLayout layout, int bits, int64_t rows) {
+  assert(words.rows() == word_count(layout, rows, bits));
   const int64_t cols = words.cols();
   Tensor out(DType::kF32, Shape{rows, cols});
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t col = 0; col < cols; ++col)
       out.f32()[row * cols + col] =
-          static_cast<float>(code_of(words.data<uint32_t>() + col, words.row_stride(), row, bits, *layout));
+          static_cast<float>(code_of(words.data<uint32_t>() + col, words.row_stride(), row, bits, layout));
   }
   return out;
 }

@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <optional>
 
 #include "tensor/tensor.h"
 
@@ -11,16 +10,16 @@ namespace omni {
 // are the same when bits divides 32.
 enum class WordLayout : uint8_t { kDense, kWhole };
 
-// The layout in which count codes take `words` words; nullopt when they take another number.
-std::optional<WordLayout> word_layout(int64_t words, int64_t count, int bits);
+// The words that count codes take.
+int64_t word_count(WordLayout layout, int64_t count, int bits);
 
 // The dtype for codes of bits (2..8), unsigned when they have zero points, that a matrix of cols columns can be kept
 // in.
 DType word_codes(int bits, bool zero_points, int64_t cols);
 
 // Rows of codes: words i32 [rows, words] to codes [rows, cols], signed ones without their offset.
-Tensor unpack_words(const Tensor& words, int bits, DType codes, int64_t cols);
+Tensor unpack_words(const Tensor& words, WordLayout layout, int bits, DType codes, int64_t cols);
 // Codes packed along rows: words i32 [words, cols] to f32 [rows, cols], as stored (with their offset).
-Tensor unpack_word_columns(const Tensor& words, int bits, int64_t rows);
+Tensor unpack_word_columns(const Tensor& words, WordLayout layout, int bits, int64_t rows);
 
 }  // namespace omni
