@@ -5,6 +5,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "checkpoint/gguf_reference.h"
+#include "checkpoint/gguf_types.h"
 #include "pipelines/model_location.h"
 
 namespace omni::cli {
@@ -73,7 +75,7 @@ InspectRow tensor_row(const Checkpoint& checkpoint, const std::string& name) {
   const Checkpoint::Entry& entry = *checkpoint.find(name);
   InspectRow row{.name = name, .shape = entry.shape, .is_float = is_float(entry.dtype), .tensors = {name}};
   if (entry.dtype == DType::kNone) {
-    row.stored = "type " + std::to_string(entry.block_type);
+    row.stored = ggml_type_text(entry.block_type);
     row.bytes = checkpoint.tensor(name).bytes();
   } else {
     row.stored = dtype_name(entry.dtype);
@@ -86,7 +88,11 @@ InspectRow tensor_row(const Checkpoint& checkpoint, const std::string& name) {
 
 std::vector<InspectPart> open_parts(const std::string& name) {
   std::error_code failed;
-  const fs::path path = fs::exists(name, failed) ? fs::path(name) : find_model(name);
+  fs::path path = name;
+  if (!fs::exists(path, failed)) {
+    const bool reference = is_gguf(path) || name.find(':') != std::string::npos;
+    path = reference ? find_gguf(name) : find_model(name);
+  }
   std::vector<InspectPart> parts;
   if (!fs::is_directory(path, failed) || !fs::exists(path / "model_index.json", failed)) {
     parts.push_back(open_part("", path));

@@ -23,6 +23,7 @@ class GgufCheckpoint final : public Checkpoint {
   Tensor tensor(std::string_view name) const override;
   std::vector<std::string> names() const override;
   std::string metadata(std::string_view key) const override;  // GgufValue::print
+  std::vector<std::string> metadata_keys() const override { return keys(); }
   std::string where() const override { return where_.string(); }
 
   const GgmlTypeInfo& type(std::string_view name) const;  // of a tensor that there is

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "checkpoint/gguf_reference.h"
 
 namespace omni {
 namespace {
@@ -52,7 +53,7 @@ ComponentFiles component_files(const ModelOptions& options, const std::vector<st
       throw usage_error("--component", "'" + name + "' is no component of this model", "one of " + known);
     add(files, name, path, "--component");
   }
-  if (!options.gguf_model.empty()) add(files, main, options.gguf_model, "--gguf-model");
+  if (!options.gguf_model.empty()) add(files, main, find_gguf(options.gguf_model), "--gguf-model");
   if (!files.empty() && options.load_format == LoadFormat::kDummy)
     throw usage_error("--load-format", "is dummy, which reads no weights, beside a file for " + files.begin()->first,
                       "one of the two");
