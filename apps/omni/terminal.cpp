@@ -85,6 +85,19 @@ std::string TextTable::text() const {
   return out;
 }
 
+std::string TextTable::markdown() const {
+  const auto line = [](const std::vector<std::string>& cells) {
+    std::string out = "|";
+    for (const std::string& cell : cells) out += " " + cell + (cell.empty() ? "|" : " |");
+    return out + "\n";
+  };
+  std::vector<std::string> rules;
+  for (size_t i = 0; i < headers.size(); ++i) rules.push_back(i < right.size() && right[i] ? "--:" : "---");
+  std::string out = line(headers) + line(rules);
+  for (const auto& row : rows) out += line(row);
+  return out;
+}
+
 std::string bytes_text(int64_t bytes) {
   const auto value = static_cast<double>(bytes);
   if (bytes >= 1'000'000'000) return fmt::format("{:.2f} GB", value / 1e9);

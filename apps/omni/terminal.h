@@ -16,6 +16,7 @@ struct TextTable {
   std::vector<std::vector<std::string>> rows;
   std::vector<Colour> colours = {};  // a row each; shorter: the rest has none
   std::string text() const;
+  std::string markdown() const;
 };
 
 std::string bytes_text(int64_t bytes);                // "22.6 MB"

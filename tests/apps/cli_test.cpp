@@ -1,13 +1,11 @@
 // The program as a user runs it: exit codes, one clear line for every wrong input, nothing half-written.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "apps/program.h"
 #include "base/files.h"
 #include "checkpoint/checkpoint.h"
 #include "media/image.h"
@@ -19,33 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Result {
-  int code = -1;
-  std::string out, err;
-};
-
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
-Result omni(const std::vector<std::string>& args, const std::string& environment = "") {
-  const testing::TemporaryFolder folder;
-  const fs::path err = folder.path() / "err";
-  std::string command = "OMNI_MODELS=" + quoted((testing::source_dir() / "models").string()) + " " + environment + " " +
-                        quoted(OMNI_PROGRAM);
-  for (const std::string& arg : args) command += " " + quoted(arg);
-  command += " 2>" + quoted(err.string());
-  Result result;
-  FILE* pipe = ::popen(command.c_str(), "r");
-  std::array<char, 4096> buffer;
-  for (size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) result.out.append(buffer.data(), n);
-  const int status = ::pclose(pipe);
-  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-  result.err = read_file(err, size_t{1} << 20);
-  return result;
-}
+using testing::omni;
+using testing::Result;
 
 // A copy of mini-FLUX made of links, so that one file of it can be damaged.
 class Model {
