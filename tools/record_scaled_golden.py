@@ -85,7 +85,7 @@ def cut(source, out, modules):
 def old_cases():
     """What versions before 0.19 wrote in another way, or at all."""
     for bits in (3, 5, 6, 7):
-        args = dict(num_bits=bits, type="int", symmetric=False, strategy="group", group_size=32)
+        args = dict(num_bits=bits, type="int", symmetric=False, strategy="group", group_size=16)
         yield f"pack{bits}_asym", "pack-quantized", args
     yield "pack4_order", "pack-quantized", dict(
         num_bits=4, type="int", symmetric=False, strategy="group", group_size=16, actorder="group"
@@ -97,7 +97,7 @@ def cases():
     for bits in range(2, 9):
         for symmetric in (True, False):
             kind = "sym" if symmetric else "asym"
-            args = dict(num_bits=bits, type="int", symmetric=symmetric, strategy="group", group_size=32)
+            args = dict(num_bits=bits, type="int", symmetric=symmetric, strategy="group", group_size=16)
             yield f"pack{bits}_{kind}", "pack-quantized", args
     yield "pack4_channel", "pack-quantized", dict(num_bits=4, type="int", symmetric=False, strategy="channel")
     yield "pack4_tensor", "pack-quantized", dict(num_bits=4, type="int", symmetric=False, strategy="tensor")
@@ -163,7 +163,7 @@ def make(root):
     for name, form, options in old_cases() if old else cases():
         args = QuantizationArgs(**options)
         scheme = QuantizationScheme(targets=[f"layers.{name}"], weights=args, format=form)
-        weight = torch.randn(12, 64)
+        weight = torch.randn(12, 64 if args.group_size == 32 else 32)
         scale, zero_point, global_scale, order = qparams(weight, args, torch)
         if scale.dtype.is_floating_point and scale.dtype != torch.float8_e4m3fn:
             scale = scale.to(torch.bfloat16).float()  # what a bf16 model stores
