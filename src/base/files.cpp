@@ -97,6 +97,13 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void MappedFile::release(size_t begin, size_t bytes) const {
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t first = (begin + page - 1) / page * page, last = (begin + bytes) / page * page;
+  if (data_ == nullptr || last <= first || last > size_) return;
+  (void)::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);  // advice: failing costs nothing
+}
+
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 

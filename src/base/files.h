@@ -23,6 +23,8 @@ class MappedFile {
   MappedFile& operator=(MappedFile&&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Whole pages within [begin, begin + bytes) may leave memory; they come back when they are read.
+  void release(size_t begin, size_t bytes) const;
   const std::filesystem::path& path() const { return path_; }
 
  private:

@@ -58,6 +58,13 @@ class SafetensorsCheckpoint final : public Checkpoint {
     return copy;
   }
 
+  void release(std::string_view name) const override {
+    const auto it = places_.find(name);
+    if (it == places_.end()) return;
+    const auto& [entry, index, begin] = it->second;
+    files_[index].map->release(begin, static_cast<size_t>(storage_bytes(entry.dtype, entry.shape.count())));
+  }
+
   std::vector<std::string> names() const override {
     std::vector<std::string> out;
     for (const auto& [name, place] : places_) out.push_back(name);

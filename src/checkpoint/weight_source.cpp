@@ -284,6 +284,28 @@ Tensor WeightSource::tensor(std::string_view name, Shape shape) {
   return reorders(at.rule) ? reorder(values, row_order(at.rule, shape[0])) : values;
 }
 
+void WeightSource::visit_bytes(std::string_view name, FunctionRef<void(std::span<const std::byte>)> visit) const {
+  assert(!is_dummy());
+  const Place at = place(name);
+  const std::optional<StoredWeight> stored = stored_->describe(at.name);
+  if (!stored) return;
+  const std::string part = std::string(encoding_->name()) + " " + std::to_string(at.rule.row) + " " +
+                           std::to_string(at.rule.rows) + " " + std::to_string(at.stack) + " " +
+                           std::to_string(at.rule.rope_heads) + (at.rule.swap_halves ? " swapped" : "");
+  visit(std::as_bytes(std::span(part)));
+  for (const std::string& tensor : stored->tensors) {
+    const Tensor bytes = checkpoint_->tensor(tensor);
+    visit({bytes.raw(), static_cast<size_t>(bytes.bytes())});
+  }
+}
+
+void WeightSource::release(std::string_view name) const {
+  if (is_dummy()) return;
+  const std::optional<StoredWeight> stored = stored_->describe(place(name).name);
+  if (!stored) return;
+  for (const std::string& tensor : stored->tensors) checkpoint_->release(tensor);
+}
+
 bool WeightSource::has(std::string_view name) const {
   if (is_dummy()) return false;
   const std::string full = place(name).name;

@@ -2,10 +2,12 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "checkpoint/encoding.h"
 
 namespace omni {
@@ -51,6 +53,9 @@ class WeightSource {
   DType describe_tensor(std::string_view name, Shape shape);
   // As tensor(), in the stored dtype: for large tables.
   Tensor stored_tensor(std::string_view name, Shape shape);
+  // Every stored byte behind a weight, and which part of them it is: what a cache of it keys on.
+  void visit_bytes(std::string_view name, FunctionRef<void(std::span<const std::byte>)> visit) const;
+  void release(std::string_view name) const;  // the mapped pages behind a weight may leave memory
   bool has(std::string_view name) const;  // a tensor or weight by its full name; false for dummies
   // What the checkpoint holds there: [rows, cols] of a weight, or a tensor by its full name; nullopt: nothing.
   std::optional<Shape> shape(std::string_view name) const;

@@ -33,6 +33,9 @@ struct Epilogue {
   const Tensor* residual = nullptr;  // [m, n] f32, added; may be the output itself
 };
 
+// Raise when what encode or any pack writes changes: packed weights on disk are then made anew.
+inline constexpr int kPackVersion = 1;
+
 // One way to multiply. Stateless; used by the engine's thread. run allocates only from exec.scratch.
 class LinearKernel {
  public:

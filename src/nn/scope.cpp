@@ -102,10 +102,11 @@ Weight Scope::load_part(const std::string& name, const StoredWeight& stored, con
                         LedgerRow& row) const {
   Weight weight = source_->weight(name, stored.rows, stored.cols);
   if (decision.action == Action::kKeep) return weight;
-  const Tensor values = decode(weight);
+  ThreadPool* pool = context_->exec->pool;
+  const Tensor values = decode(weight, pool);
   if (!row.quantized) return float_weight(cast(values, context_->exec->compute));
-  Weight target = encode(values, decision.target, row.path, context_->exec->pool);
-  row.error = relative_error(values, target);
+  Weight target = encode(values, decision.target, row.path, pool);
+  row.error = relative_error(values, target, pool);
   return target;
 }
 
@@ -155,33 +156,92 @@ void Scope::load_group(std::span<const Part> parts, Role role, Linear& linear) c
                                             .compute = exec.compute,
                                             .device = exec.device},
                               first);
-  const int64_t packed = road.choice.kernel->packed_bytes(road.problem);
-  std::vector<Weight> weights;
+  const int64_t packed_bytes = road.choice.kernel->packed_bytes(road.problem);
+  std::vector<LedgerRow> rows;
   for (const Part& part : parts) {
     LedgerRow row = describe_part(part.name, part.stored, role, part.decision);
     row.kernel = road.choice.kernel->name();
     row.refusals = road.choice.refusals;
     row.dequantized = road.dequantized;
     row.fallback = road.choice.kernel->is_reference() || road.dequantized;
-    row.bytes_packed = packed * part.out / out;
+    row.bytes_packed = packed_bytes * part.out / out;
     if (row.fallback && context_->strict == Strict::kYes) {
       throw Error(row.path,
                   road.dequantized ? "no kernel multiplies " + row.target + " here: it would be dequantized at load"
                                    : "only the reference kernel multiplies " + row.target + " here",
                   "another scheme, or no --strict");
     }
-    if (context_->mode != LoadMode::kPlan) weights.push_back(load_part(part.name, part.stored, part.decision, row));
-    if (context_->mode == LoadMode::kExport && part.decision.action != Action::kKeep) {
-      context_->sink->take(*source_, part.name, weights.back());
-    }
-    context_->ledger->largest_load = std::max(context_->ledger->largest_load, part.out * in * 4 + packed);
-    context_->ledger->rows.push_back(std::move(row));
+    context_->ledger->largest_load = std::max(context_->ledger->largest_load, part.out * in * 4 + packed_bytes);
+    rows.push_back(std::move(row));
   }
-  if (context_->mode != LoadMode::kLoad) return;
-  Weight canonical = weights.size() == 1 ? std::move(weights[0]) : concat_rows(weights, first);
+  if (context_->mode == LoadMode::kExport) {
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (parts[i].decision.action != Action::kKeep)
+        context_->sink->take(*source_, parts[i].name,
+                             load_part(parts[i].name, parts[i].stored, parts[i].decision, rows[i]));
+      advance(parts[i].stored.bytes);
+    }
+  }
+  if (context_->mode == LoadMode::kLoad) linear.add(road.choice.kernel, packed(parts, road, rows), out);
+  for (LedgerRow& row : rows) context_->ledger->rows.push_back(std::move(row));
+}
+
+Weight Scope::packed(std::span<const Part> parts, const Road& road, std::span<LedgerRow> rows) const {
+  Exec& exec = *context_->exec;
+  // Only what takes time is worth the disk: stored floats and codes are packed as fast as a cache entry is read.
+  const bool costly = road.dequantized || parts[0].decision.action != Action::kKeep;
+  PackCache* cache = costly && !source_->is_dummy() ? context_->pack_cache : nullptr;
+  std::optional<PackCache::Key> key;
+  int64_t out = 0;
+  for (const Part& part : parts) out += part.out;
+  if (cache != nullptr) {
+    key = cache_key(parts, road);
+    if (std::optional<PackCache::Entry> entry = cache->find(*key, out, parts[0].stored.cols)) {
+      for (size_t i = 0; i < rows.size() && i < entry->errors.size(); ++i) rows[i].error = entry->errors[i];
+      for (const Part& part : parts) {
+        source_->release(part.name);
+        advance(part.stored.bytes);
+      }
+      return std::move(entry->weight);
+    }
+  }
+  std::vector<Weight> weights;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    weights.push_back(load_part(parts[i].name, parts[i].stored, parts[i].decision, rows[i]));
+    if (parts[i].decision.action != Action::kKeep) source_->release(parts[i].name);
+    advance(parts[i].stored.bytes);
+  }
+  Weight canonical = weights.size() == 1 ? std::move(weights[0]) : concat_rows(weights, rows[0].path);
   weights.clear();
-  if (road.dequantized) canonical = float_weight(cast(decode(canonical), exec.compute));
-  linear.add(road.choice.kernel, road.choice.kernel->pack(exec, canonical), out);
+  if (road.dequantized) canonical = float_weight(cast(decode(canonical, exec.pool), exec.compute));
+  Weight packed = road.choice.kernel->pack(exec, canonical);
+  for (const Part& part : parts) source_->release(part.name);
+  if (cache != nullptr) {
+    PackCache::Entry entry{std::move(packed), {}};
+    for (const LedgerRow& row : rows) entry.errors.push_back(row.error);
+    cache->store(*key, entry);
+    packed = std::move(entry.weight);
+  }
+  return packed;
+}
+
+PackCache::Key Scope::cache_key(std::span<const Part> parts, const Road& road) const {
+  PackCache::Key key;
+  key.add(road.choice.kernel->name());
+  key.add(road.problem.scheme.text());
+  key.add(dtype_name(road.problem.compute));
+  for (const Part& part : parts) {
+    key.add(stored_text(part.stored));
+    key.add(part.scheme().text());
+    key.add(std::to_string(part.out) + " x " + std::to_string(part.stored.cols));
+    source_->visit_bytes(part.name, [&](std::span<const std::byte> bytes) { key.add(bytes); });
+  }
+  return key;
+}
+
+void Scope::advance(int64_t bytes) const {
+  context_->bytes_done += bytes;
+  if (context_->progress) context_->progress(context_->bytes_done);
 }
 
 Linear Scope::merged_linear(const std::vector<std::string>& names, const std::vector<int64_t>& outs, int64_t in,

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 #include "nn/conv.h"
 #include "nn/ledger.h"
 #include "nn/linear.h"
+#include "nn/pack_cache.h"
 #include "quant/plan.h"
 
 namespace omni {
@@ -33,7 +35,11 @@ struct LoadContext {
   Ledger* ledger = nullptr;
   LoadMode mode = LoadMode::kLoad;
   Strict strict = Strict::kNo;
-  WeightSink* sink = nullptr;  // kExport: where weights go
+  WeightSink* sink = nullptr;       // kExport: where weights go
+  PackCache* pack_cache = nullptr;  // null: none
+  // Bytes of stored weights done so far; null: nobody asks.
+  std::function<void(int64_t done)> progress;
+  int64_t bytes_done = 0;
 };
 
 // A place in a model: source + plan + path. Hands out loaded layers and writes the ledger: constructing is loading. One
@@ -53,7 +59,7 @@ class Scope {
   Conv upsample_conv(std::string_view name, int64_t c_in, int64_t c_out) const;  // 3x3 over the image repeated 2 x 2
   Tensor vector(std::string_view name, int64_t size) const;                      // a norm's gain or shift, f32
   Tensor table(std::string_view name, int64_t rows, int64_t cols) const;         // an embedding, as stored
-  bool has(std::string_view name) const { return source_->has(full(name)); }     // a tensor by its full name
+  bool has(std::string_view name) const { return source_->has(full(name)); }  // a tensor by its full name
 
  private:
   std::string full(std::string_view name) const;
@@ -71,6 +77,10 @@ class Scope {
   // Parts that make one matrix: packed and added to linear, their rows to the ledger.
   void load_group(std::span<const Part> parts, Role role, Linear& linear) const;
   Tensor merged_bias(std::span<const Part> parts) const;
+  // The packed matrix of parts, from the pack cache when it is there.
+  Weight packed(std::span<const Part> parts, const Road& road, std::span<LedgerRow> rows) const;
+  PackCache::Key cache_key(std::span<const Part> parts, const Road& road) const;
+  void advance(int64_t bytes) const;
 
   LoadContext* context_;
   WeightSource* source_;
