@@ -81,9 +81,11 @@ class BitsandbytesWeights final : public StoredWeights {
       if (tensor.ends_with(suffix)) out.push_back(tensor.substr(0, tensor.size() - suffix.size()));
     };
     for (const std::string& tensor : checkpoint_.names()) {
-      if (is_plain_weight(checkpoint_, tensor)) take(tensor, ".weight");
+      if (is_plain_weight(checkpoint_, tensor) || checkpoint_.find(tensor)->dtype == DType::kI8)
+        take(tensor, ".weight");
       for (const std::string_view suffix : kPartsOf4Bit) take(tensor, suffix);
       take(tensor, ".SCB");
+      take(tensor, ".weight_format");
     }
     return sorted_names(std::move(out));
   }
@@ -96,7 +98,8 @@ class BitsandbytesWeights final : public StoredWeights {
   }
   bool is_int8(const Names& names) const {
     const Checkpoint::Entry* weight = checkpoint_.find(names.weight);
-    return checkpoint_.find(names.scb) != nullptr || (weight != nullptr && weight->dtype == DType::kI8);
+    return checkpoint_.find(names.scb) != nullptr || checkpoint_.find(names.format) != nullptr ||
+           (weight != nullptr && weight->dtype == DType::kI8);
   }
 
   void refuse_listed(std::string_view name) const {
