@@ -24,6 +24,11 @@ struct Activation {
   ActFormat format;
   Tensor values;
   Tensor scales;
+  // Rows [first, first + count), the same memory.
+  Activation rows(int64_t first, int64_t count) const {
+    return {format, values.row_range(first, count),
+            format.quant == ActQuant::kPerToken ? scales.columns(first, count) : scales};
+  }
 };
 
 // Float values as they are. tensor: f32 or bf16.

@@ -90,16 +90,16 @@ FluxSingleBlock::FluxSingleBlock(const Scope& s, const FluxConfig& c, int64_t co
       q_gain((s / "attn").vector("norm_q.weight", c.head_dim)),
       k_gain((s / "attn").vector("norm_k.weight", c.head_dim)) {}
 
-void FluxSingleBlock::operator()(Exec& e, const FluxConfig& c, const FluxStep& step, Tensor& x) const {
+void FluxSingleBlock::operator()(Exec& e, const FluxConfig& c, const FluxStep& step, Tensor& x, int64_t unread) const {
   const Scratch::Mark mark(e.scratch);
-  const int64_t tokens = x.rows(), d = c.width;
+  const int64_t tokens = x.rows(), read = tokens - unread, d = c.width;
   const float* mod = step.modulation + modulation;
   Tensor q = e.scratch.tensor(e.compute, Shape{c.heads, tokens, c.head_dim});
   Tensor k = e.scratch.tensor(e.compute, Shape{c.heads, tokens, c.head_dim});
   Tensor v = e.scratch.tensor(e.compute, Shape{c.heads, tokens, c.head_dim});
   Tensor joined = e.scratch.tensor(e.compute, Shape{tokens, 5 * d});  // [attention | mlp]
   Tensor attended = joined.columns(0, d);
-  Tensor mlp = joined.columns(d, 4 * d);
+  Tensor mlp = joined.row_range(unread, read).columns(d, 4 * d);
   const bool floats = out.wants().quant == ActQuant::kNone && out.wants().storage == e.compute;
   const Act act = floats ? Act::kGeluTanh : Act::kNone;  // else the quantizing producer applies it
   {
@@ -118,13 +118,15 @@ void FluxSingleBlock::operator()(Exec& e, const FluxConfig& c, const FluxStep& s
                         .k = &k,
                         .v = &v});
     if (up.wants() != qkv.wants()) normed = ops::modulate(e, x, mod + d, mod, kEps, up.wants());
-    up.into(e, normed, mlp, Epilogue{.act = act});
+    up.into(e, normed.rows(unread, read), mlp, Epilogue{.act = act});
   }
   ops::attention(e, AttentionArgs{.q = &q, .k = &k, .v = &v, .scale = attention_scale(c), .out = &attended});
+  Tensor result = x.row_range(unread, read);
   if (floats) {
-    out.add_to(e, float_activation(joined), mod + 2 * d, x);
+    out.add_to(e, float_activation(joined.row_range(unread, read)), mod + 2 * d, result);
   } else {
-    out.add_to(e, ops::concat(e, attended, mlp, Act::kGeluTanh, out.wants()), mod + 2 * d, x);
+    const Tensor seen = attended.row_range(unread, read);
+    out.add_to(e, ops::concat(e, seen, mlp, Act::kGeluTanh, out.wants()), mod + 2 * d, result);
   }
   if (e.tap != nullptr) {
     e.record(path + ".txt", x.row_range(0, step.text_tokens));

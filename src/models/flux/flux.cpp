@@ -30,21 +30,34 @@ Tensor sinusoid(Exec& e, std::span<const float> values) {
   return out;
 }
 
-// Rotary angles of text tokens (position 0 on every axis) and image tokens (0, row, col).
+// Rotary angles of text tokens (position 0 on every axis) and image tokens (0, row, col). Each axis has a block of
+// columns of its own, the same for every token of one position, so that few angles are computed and most are copied.
 void rotary(const FluxConfig& c, int64_t text_tokens, int64_t rows, int64_t cols, Tensor& cos, Tensor& sin) {
-  const int64_t half = c.head_dim / 2;
-  for (int64_t token = 0; token < text_tokens + rows * cols; ++token) {
-    const int64_t image = token - text_tokens;
-    const int64_t at[3] = {0, image < 0 ? 0 : image / cols, image < 0 ? 0 : image % cols};
-    int64_t pair = 0;
-    for (size_t axis = 0; axis < 3; ++axis) {
-      for (int64_t i = 0; i < c.axes[axis] / 2; ++i, ++pair) {
-        const double angle = static_cast<double>(at[axis]) *
+  const int64_t half = c.head_dim / 2, tokens = text_tokens + rows * cols;
+  const auto position = [&](size_t axis, int64_t image) {
+    return axis == 0 ? 0 : axis == 1 ? image / cols : image % cols;
+  };
+  int64_t pair = 0;
+  for (size_t axis = 0; axis < 3; ++axis) {
+    const int64_t pairs = c.axes[axis] / 2;
+    for (int64_t token = 0; token < tokens; ++token) {
+      const int64_t image = token - text_tokens, at = image < 0 ? 0 : position(axis, image);
+      // The first token of this position: token 0, else on the first row or column of the picture.
+      const int64_t first = at == 0 ? 0 : text_tokens + (axis == 1 ? at * cols : at);
+      float *const to_cos = cos.f32() + token * half + pair, *const to_sin = sin.f32() + token * half + pair;
+      if (first < token) {
+        std::copy_n(cos.f32() + first * half + pair, pairs, to_cos);
+        std::copy_n(sin.f32() + first * half + pair, pairs, to_sin);
+        continue;
+      }
+      for (int64_t i = 0; i < pairs; ++i) {
+        const double angle = static_cast<double>(at) *
                              std::pow(kTheta, -2.0 * static_cast<double>(i) / static_cast<double>(c.axes[axis]));
-        cos.f32()[token * half + pair] = static_cast<float>(std::cos(angle));
-        sin.f32()[token * half + pair] = static_cast<float>(std::sin(angle));
+        to_cos[i] = static_cast<float>(std::cos(angle));
+        to_sin[i] = static_cast<float>(std::sin(angle));
       }
     }
+    pair += pairs;
   }
 }
 
@@ -139,7 +152,10 @@ void FluxTransformer::operator()(Exec& e, const FluxConditioning& conditioning, 
                         .modulation = conditioning.modulation.f32() + step * modulation_columns_,
                         .text_tokens = text_tokens};
   for (const FluxDoubleBlock& block : double_) block(e, config_, shared, x);
-  for (const FluxSingleBlock& block : single_) block(e, config_, shared, x);
+  for (const FluxSingleBlock& block : single_) {
+    const bool last = &block == &single_.back() && e.tap == nullptr;  // only the image goes on; a tap sees all
+    block(e, config_, shared, x, last ? text_tokens : 0);
+  }
 
   // AdaLayerNormContinuous: scale comes first.
   const float* last = shared.modulation + modulation_columns_ - 2 * d;

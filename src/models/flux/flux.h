@@ -60,7 +60,8 @@ struct FluxSingleBlock {
   Linear modulate, qkv, up, out;
   Tensor q_gain, k_gain;
   FluxSingleBlock(const Scope& scope, const FluxConfig& config, int64_t column);
-  void operator()(Exec& exec, const FluxConfig& config, const FluxStep& step, Tensor& x) const;
+  // x: as in a double block. The first `unread` tokens are not read after this block: their rows of x stay as they are.
+  void operator()(Exec& exec, const FluxConfig& config, const FluxStep& step, Tensor& x, int64_t unread = 0) const;
 };
 
 // Everything of one picture that does not change from step to step, and the modulations of all its steps: they depend
