@@ -1,9 +1,9 @@
 #include "media/image.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cctype>
-#include <cmath>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -85,7 +85,8 @@ Image image_from_float(std::span<const float> values, int width, int height) {
   for (size_t i = 0; i < values.size(); ++i) {
     const float half = values[i] * 0.5f + 0.5f;
     const float unit = half > 0.0f ? std::min(half, 1.0f) : 0.0f;  // NaN becomes 0
-    image.rgb[i] = static_cast<uint8_t>(std::nearbyint(unit * 255.0f));
+    // Added to 2^23, a number is rounded to an integer (half to even), which then is the low bits.
+    image.rgb[i] = static_cast<uint8_t>(std::bit_cast<uint32_t>(unit * 255.0f + 8388608.0f));
   }
   return image;
 }
