@@ -5,6 +5,8 @@
 namespace omni::cpu {
 namespace {
 
+inline V coarse_exp2(V x);
+
 // A step is a pair of bf16, multiplied and summed into f32 by vdpbf16ps. 24 sums, 4 columns and a value take 29 of 32
 // registers.
 struct Step {
@@ -16,15 +18,7 @@ struct Step {
   static V multiply_add(Reg a, Reg b, V c) {
     return {_mm512_dpbf16_ps(c.v, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b))};
   }
-  // Degree 4 (5e-5) is enough: weights are rounded to bf16 (4e-3).
-  static V exp2(V x) {
-    const V n = x.round(), f = x - n;
-    V p = V::set(9.618129108e-3f);
-    p = V::fma(p, f, V::set(5.550410866e-2f));
-    p = V::fma(p, f, V::set(2.402265070e-1f));
-    p = V::fma(p, f, V::set(6.931471806e-1f));
-    return V::fma(p, f, V::set(1.0f)).times_two_to(n);
-  }
+  static V exp2(V x) { return coarse_exp2(x); }  // weights are rounded to bf16
   static const uint32_t* weights(const AttentionBuffers& b) { return b.weights; }
   static void store_weights(V p, const AttentionBuffers& b, int64_t query, int64_t key) {
     const __m256i bits = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(p.v));

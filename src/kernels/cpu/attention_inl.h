@@ -82,30 +82,50 @@ struct Softmax {
   float total[kQueryBlock];
 };
 
+// The largest score of one query over `seen` keys from `begin`, scaled to units of log2. With a bias, it is added to
+// the scores in their place, which then are scaled too.
+float largest_score(const AttentionUnit& u, int64_t query, int64_t begin, int64_t seen, V scale) {
+  float* scores = u.buffers.scores + query * kKeyBlock;
+  const V least = V::set(-1e30f);
+  V most = least;
+  if (u.bias != nullptr) {
+    const float* bias = u.bias + (u.begin + query) * u.shape.keys + begin;
+    for (int64_t i = 0; i < seen; i += kL) {
+      const int64_t n = seen - i < kL ? seen - i : kL;
+      const V x = V::fma(V::load(bias + i, n), V::set(kLog2E), V::load(scores + i) * scale).first(n, least);
+      most = V::max(most, x);
+      x.store(scores + i);
+    }
+    return most.largest();
+  }
+  int64_t i = 0;
+  for (; i + kL <= seen; i += kL) most = V::max(most, V::load(scores + i) * scale);
+  if (i < seen) most = V::max(most, (V::load(scores + i) * scale).first(seen - i, least));
+  return most.largest();
+}
+
 // Scores of one query over `keys` keys from `begin`, of which it sees `seen`, become weights; the sums so far are
 // scaled to the new maximum. width: keys rounded up to whole vectors of weights.
 void weigh(Softmax& s, int64_t query, int64_t begin, int64_t seen, int64_t width) {
   const AttentionUnit& u = s.unit;
   float* scores = u.buffers.scores + query * kKeyBlock;
-  const V scale = V::set(u.scale * kLog2E), least = V::set(-1e30f), zero = V::set(0.0f);
-  const float* bias = u.bias == nullptr ? nullptr : u.bias + (u.begin + query) * u.shape.keys + begin;
-  V most = least;
-  for (int64_t i = 0; i < seen; i += kL) {
-    const int64_t n = seen - i < kL ? seen - i : kL;
-    V x = V::load(scores + i) * scale;
-    if (bias != nullptr) x = V::fma(V::load(bias + i, n), V::set(kLog2E), x);
-    if (n < kL) x = x.first(n, least);
-    most = V::max(most, x);
-    x.store(scores + i);
-  }
-  const float before = s.largest[query], now = most.largest() > before ? most.largest() : before;
-  const V top = V::set(now);
+  const float before = s.largest[query];
+  V scale = V::set(u.scale * kLog2E);
+  const float most = largest_score(u, query, begin, seen, scale);
+  const float now = most > before ? most : before;
+  if (u.bias != nullptr) scale = V::set(1.0f);
+  const V minus_top = V::set(-now), zero = V::set(0.0f);
   V total = zero;
-  for (int64_t i = 0; i < width; i += kL) {
+  int64_t i = 0;
+  for (; i + kL <= seen; i += kL) {
+    const V p = Step::exp2(V::fma(V::load(scores + i), scale, minus_top));
+    total = total + p;
+    Step::store_weights(p, u.buffers, query, i);
+  }
+  for (; i < width; i += kL) {
     V p = zero;
     if (i < seen) {
-      p = Step::exp2(V::load(scores + i) - top);
-      if (seen - i < kL) p = p.first(seen - i, zero);
+      p = Step::exp2(V::fma(V::load(scores + i), scale, minus_top)).first(seen - i, zero);
       total = total + p;
     }
     Step::store_weights(p, u.buffers, query, i);

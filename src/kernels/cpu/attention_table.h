@@ -26,7 +26,7 @@ struct AttentionPack {
 };
 
 constexpr int64_t kQueryBlock = 48;  // queries a unit of work has at most
-constexpr int64_t kKeyBlock = 256;   // keys between two softmax updates, at most
+constexpr int64_t kKeyBlock = 320;   // keys between two softmax updates, at most
 
 // Working memory of a thread, in floats.
 struct AttentionBuffers {

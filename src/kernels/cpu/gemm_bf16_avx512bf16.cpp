@@ -50,10 +50,17 @@ const GemmTable* gemm_bf16_avx512() {
   return &kTable;
 }
 
+FinishFunction finish_i32_avx512bf16() {
+  return finish_tile<int32_t>;
+}
+
 }  // namespace omni::cpu
 #else
 namespace omni::cpu {
 const GemmTable* gemm_bf16_avx512() {
+  return nullptr;
+}
+FinishFunction finish_i32_avx512bf16() {
   return nullptr;
 }
 }  // namespace omni::cpu

@@ -35,12 +35,13 @@ inline V load_sums(const int32_t* acc, const int32_t* minus) {
   return V::from_ints(acc, minus);
 }
 
-template <Act kAct>
+template <Act kAct, class T>
 inline V activate(V x) {
-  if constexpr (kAct == Act::kGeluTanh) return gelu_tanh(x);
+  constexpr bool kCoarse = sizeof(T) == 2;  // y is rounded to bf16
+  if constexpr (kAct == Act::kGeluTanh) return kCoarse ? coarse_gelu_tanh(x) : gelu_tanh(x);
   if constexpr (kAct == Act::kGeluErf) return gelu_erf(x);
   if constexpr (kAct == Act::kQuickGelu) return quick_gelu(x);
-  if constexpr (kAct == Act::kSilu) return silu(x);
+  if constexpr (kAct == Act::kSilu) return kCoarse ? coarse_silu(x) : silu(x);
   return x;
 }
 
@@ -65,15 +66,15 @@ inline void add_residual(const PairColumns& c, const float* residual, int64_t co
   b = V::fma(b, c.gate[1], V::load(residual + V::kLanes, columns - first));
 }
 
-template <class Acc, Act kAct>
+// T: of y, float or uint16_t (bf16).
+template <class Acc, Act kAct, class T>
 void finish_pair(const Acc* acc, int64_t rows, const TileOutput& out, int64_t column) {
   const PairColumns c = pair_columns(out, column);
   const int64_t columns = out.columns - column, y_stride = out.y_stride, residual_stride = out.residual_stride;
   const float *row_scale = out.row_scale, *residual = out.residual == nullptr ? nullptr : out.residual + column;
   const int64_t row_scale_step = out.row_scale_step;
   const bool scaled = row_scale != nullptr || out.column_scale != nullptr, gated = out.gate != nullptr;
-  float* wide = out.y_is_bf16 ? nullptr : static_cast<float*>(out.y) + column;
-  uint16_t* narrow = out.y_is_bf16 ? static_cast<uint16_t*>(out.y) + column : nullptr;
+  T* y = static_cast<T*>(out.y) + column;
   acc += column;
   for (int64_t row = 0; row < rows; ++row, acc += kPanelColumns) {
     V a = load_sums(acc, c.minus), b = load_sums(acc + V::kLanes, c.minus + V::kLanes);
@@ -85,25 +86,25 @@ void finish_pair(const Acc* acc, int64_t rows, const TileOutput& out, int64_t co
       a = a + c.bias[0];
       b = b + c.bias[1];
     }
-    a = activate<kAct>(a);
-    b = activate<kAct>(b);
+    a = activate<kAct, T>(a);
+    b = activate<kAct, T>(b);
     if (residual != nullptr) {
       add_residual(c, residual + row * residual_stride, columns, a, b);
     } else if (gated) {
       a = a * c.gate[0];
       b = b * c.gate[1];
     }
-    if (wide != nullptr)
-      store_pair(a, b, wide + row * y_stride, columns);
-    else
-      store_pair(a, b, narrow + row * y_stride, columns);
+    store_pair(a, b, y + row * y_stride, columns);
   }
 }
 
 template <class Acc, Act kAct>
 void finish_columns(const void* accumulators, int64_t rows, const TileOutput& out) {
-  for (int64_t column = 0; column < out.columns; column += kPair)
-    finish_pair<Acc, kAct>(static_cast<const Acc*>(accumulators), rows, out, column);
+  for (int64_t column = 0; column < out.columns; column += kPair) {
+    const Acc* acc = static_cast<const Acc*>(accumulators);
+    out.y_is_bf16 ? finish_pair<Acc, kAct, uint16_t>(acc, rows, out, column)
+                  : finish_pair<Acc, kAct, float>(acc, rows, out, column);
+  }
 }
 
 // Acc: float or int32_t.

@@ -67,5 +67,7 @@ const GemmTable* gemm_f32_avx512();
 const GemmTable* gemm_bf16_avx512();  // A and panels bf16
 const GemmTable* gemm_i8_avx2();      // A s16, panels s16
 const GemmTable* gemm_i8_avx512();    // A u8 = code + 128, panels s8
+// Of i32 accumulators, where AVX512_BF16 rounds to bf16.
+FinishFunction finish_i32_avx512bf16();
 
 }  // namespace omni::cpu

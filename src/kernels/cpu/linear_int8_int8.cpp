@@ -36,8 +36,9 @@ class Int8Kernel : public LinearKernel {
   }
 
   void run(Exec& exec, const Weight& packed, const Activation& x, Tensor& y, const Epilogue& epilogue) const override {
-    const GemmTable* table = layout_ == Layout::kPanelI8Quads ? gemm_i8_avx512() : gemm_i8_avx2();
-    run_linear(exec, *table, packed, x, y, epilogue);
+    GemmTable table = layout_ == Layout::kPanelI8Quads ? *gemm_i8_avx512() : *gemm_i8_avx2();
+    if (layout_ == Layout::kPanelI8Quads && features().bf16) table.finish = finish_i32_avx512bf16();
+    run_linear(exec, table, packed, x, y, epilogue);
   }
 
  private:

@@ -14,7 +14,7 @@ namespace {
 const PadImageTable& pad_image_table() {
   switch (features().isa) {
     case Isa::kAvx512:
-      return kPadImageAvx512;
+      return features().bf16 ? kPadImageAvx512Bf16 : kPadImageAvx512;
     case Isa::kAvx2:
       return kPadImageAvx2;
     case Isa::kScalar:

@@ -42,9 +42,11 @@ void add_row(const PixelSums& row) {
   for (; c < row.channels; c += kL) add_block<1>(row, c, row.channels - c < kL ? row.channels - c : kL);
 }
 
-// silu(x) = x / (1 + 2^(-x log2 e)), to about 5e-6 of itself; from x = -87 down the power is cut: -1e-36 instead of
-// less.
-V quick_silu(V x) {
+// silu(x) = x / (1 + 2^(-x log2 e)), to about 5e-6 of itself where T is float; from x = -87 down the power is cut:
+// -1e-36 instead of less.
+template <class T>
+V silu_for(V x) {
+  if constexpr (sizeof(T) == 2) return coarse_silu(x);
   const V power = V::min(x * V::set(-1.442695041f), V::set(126.0f));
   return x / (V::set(1.0f) + exp2(power));
 }
@@ -61,9 +63,10 @@ struct Normed {
     return V::fma(x, V::load(row.gain + c, n), V::load(row.shift + c, n));
   }
 };
+template <class T>
 struct NormedSilu {
-  V operator()(V x, const PixelRow& row, int64_t c) const { return quick_silu(Normed()(x, row, c)); }
-  V operator()(V x, const PixelRow& row, int64_t c, int64_t n) const { return quick_silu(Normed()(x, row, c, n)); }
+  V operator()(V x, const PixelRow& row, int64_t c) const { return silu_for<T>(Normed()(x, row, c)); }
+  V operator()(V x, const PixelRow& row, int64_t c, int64_t n) const { return silu_for<T>(Normed()(x, row, c, n)); }
 };
 
 template <class F, class T>
@@ -73,6 +76,8 @@ void write_pixels(const PixelRow& row) {
   const float* x = row.x;
   for (int64_t i = 0; i < row.width; ++i, x += row.channels, out += row.padded_channels) {
     int64_t c = 0;
+    for (; c + 2 * kL <= row.channels; c += 2 * kL)
+      V::store_two(out + c, value(V::load(x + c), row, c), value(V::load(x + c + kL), row, c + kL));
     for (; c + kL <= row.channels; c += kL) value(V::load(x + c), row, c).store(out + c);
     if (c < row.channels)
       value(V::load(x + c, row.channels - c), row, c, row.channels - c).store(out + c, row.channels - c);
@@ -83,7 +88,7 @@ void write_pixels(const PixelRow& row) {
 template <class T>
 void write_as(const PixelRow& row) {
   if (row.gain == nullptr) return write_pixels<Copied, T>(row);
-  if (row.silu) return write_pixels<NormedSilu, T>(row);
+  if (row.silu) return write_pixels<NormedSilu<T>, T>(row);
   write_pixels<Normed, T>(row);
 }
 

@@ -28,6 +28,6 @@ struct PadImageTable {
   void (*add_row)(const PixelSums& row);
   void (*write_row)(const PixelRow& row);
 };
-extern const PadImageTable kPadImageScalar, kPadImageAvx2, kPadImageAvx512;
+extern const PadImageTable kPadImageScalar, kPadImageAvx2, kPadImageAvx512, kPadImageAvx512Bf16;
 
 }  // namespace omni::cpu

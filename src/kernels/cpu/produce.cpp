@@ -57,7 +57,7 @@ void per_tensor(Exec& exec, Activation& out, FunctionRef<float(int64_t, float*)>
 const ProduceTable& produce_table() {
   switch (features().isa) {
     case Isa::kAvx512:
-      return kProduceAvx512;
+      return features().bf16 ? kProduceAvx512Bf16 : kProduceAvx512;
     case Isa::kAvx2:
       return kProduceAvx2;
     case Isa::kScalar:

@@ -32,7 +32,7 @@ struct ProduceTable {
   // Rounds x * inverse to codes, or writes x (kFloat), in storage.
   void (*store)(const float* x, int64_t count, float inverse, RowCode code, DType storage, void* out);
 };
-extern const ProduceTable kProduceScalar, kProduceAvx2, kProduceAvx512;
+extern const ProduceTable kProduceScalar, kProduceAvx2, kProduceAvx512, kProduceAvx512Bf16;
 const ProduceTable& produce_table();
 
 }  // namespace omni::cpu

@@ -13,7 +13,7 @@ namespace {
 const QkvTable& qkv_table() {
   switch (features().isa) {
     case Isa::kAvx512:
-      return kQkvAvx512;
+      return features().bf16 ? kQkvAvx512Bf16 : kQkvAvx512;
     case Isa::kAvx2:
       return kQkvAvx2;
     case Isa::kScalar:
@@ -28,22 +28,20 @@ void split_row(const QkvTable& table, const QkvArgs& args, int part, int64_t row
   if (out == nullptr) return;
   const int64_t d = args.head_dim, token = args.token_offset + row;
   const bool rotated = args.cos != nullptr && part < 2;
-  QkvHead head{.x_bf16 = args.x->dtype() == DType::kBF16,
-               .gain = part == 0   ? args.q_gain
-                       : part == 1 ? args.k_gain
-                                   : nullptr,
-               .eps = args.eps,
-               .cos = rotated ? args.cos + token * (d / 2) : nullptr,
-               .sin = rotated ? args.sin + token * (d / 2) : nullptr,
-               .count = d,
-               .out_bf16 = out->dtype() == DType::kBF16};
-  const int64_t x_bytes = head.x_bf16 ? 2 : 4, out_bytes = head.out_bf16 ? 2 : 4, tokens = out->shape()[1];
-  const std::byte* x = args.x->raw() + (row * args.x->row_stride() + part * args.heads * d) * x_bytes;
-  for (int64_t h = 0; h < args.heads; ++h) {
-    head.x = x + h * d * x_bytes;
-    head.out = out->raw() + (h * tokens + token) * d * out_bytes;
-    table.head(head);
-  }
+  const int64_t x_bytes = args.x->dtype() == DType::kBF16 ? 2 : 4, tokens = out->shape()[1];
+  table.heads(QkvHeads{.x = args.x->raw() + (row * args.x->row_stride() + part * args.heads * d) * x_bytes,
+                       .x_bf16 = args.x->dtype() == DType::kBF16,
+                       .gain = part == 0   ? args.q_gain
+                               : part == 1 ? args.k_gain
+                                           : nullptr,
+                       .eps = args.eps,
+                       .cos = rotated ? args.cos + token * (d / 2) : nullptr,
+                       .sin = rotated ? args.sin + token * (d / 2) : nullptr,
+                       .heads = args.heads,
+                       .count = d,
+                       .out = out->raw() + storage_bytes(out->dtype(), token * d),
+                       .out_stride = tokens * d,
+                       .out_bf16 = out->dtype() == DType::kBF16});
 }
 
 }  // namespace

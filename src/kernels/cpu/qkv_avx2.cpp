@@ -4,6 +4,6 @@
 
 namespace omni::cpu {
 
-const QkvTable kQkvAvx2 = {qkv_head};
+const QkvTable kQkvAvx2 = {qkv_heads};
 
 }  // namespace omni::cpu

@@ -5,10 +5,6 @@
 namespace omni::cpu {
 namespace {
 
-inline V load_part(const void* x, bool bf16, int64_t i, int64_t n) {
-  return bf16 ? V::load(static_cast<const uint16_t*>(x) + i, n) : V::load(static_cast<const float*>(x) + i, n);
-}
-
 inline V rotate(V x, V cos, V sin) {
   return V::fma(x, cos, (x.swap_pairs() * sin).negate_even());
 }
@@ -19,10 +15,8 @@ inline V inverse_norm(V square, int64_t count, float eps) {
 
 // A head of exactly kVectors vectors stays in registers, where no load or store needs a count.
 template <class In, class Out, int64_t kVectors>
-void whole_head(const QkvHead& head) {
+inline void whole_head(const QkvHeads& head, const In* in, Out* out) {
   constexpr int64_t kL = V::kLanes;
-  const In* in = static_cast<const In*>(head.x);
-  Out* out = static_cast<Out*>(head.out);
   V x[kVectors];
 #pragma GCC unroll 32
   for (int64_t i = 0; i < kVectors; ++i) x[i] = V::load(in + i * kL);
@@ -45,14 +39,15 @@ void whole_head(const QkvHead& head) {
 
 // Any size: all of a head fits the buffer, padded with zeros to whole vectors, so that only loads and stores see the
 // tail.
-void any_head(const QkvHead& head) {
+template <class In, class Out>
+void any_head(const QkvHeads& head, const In* in, Out* out) {
   constexpr int64_t kL = V::kLanes;
   alignas(64) float buffer[kMaxHeadDim + kL];
   alignas(64) float cos[kL / 2], sin[kL / 2];
   V square = V::set(0.0f);
   for (int64_t i = 0; i < head.count; i += kL) {
     const int64_t n = head.count - i < kL ? head.count - i : kL;
-    const V x = load_part(head.x, head.x_bf16, i, n);
+    const V x = V::load(in + i, n);
     square = V::fma(x, x, square);
     x.store(buffer + i);
   }
@@ -73,24 +68,28 @@ void any_head(const QkvHead& head) {
       }
       x = rotate(x, V::load_twice(c), V::load_twice(s));
     }
-    if (head.out_bf16)
-      x.store(static_cast<uint16_t*>(head.out) + i, n);
-    else
-      x.store(static_cast<float*>(head.out) + i, n);
+    x.store(out + i, n);
   }
 }
 
 template <class In, class Out>
-void head_of(const QkvHead& head) {
+void heads_of(const QkvHeads& heads) {
   constexpr int64_t kVectors = 64 / V::kLanes;  // heads of 64 and 128 are what transformers have
-  if (head.count == 64) return whole_head<In, Out, kVectors>(head);
-  if (head.count == 128) return whole_head<In, Out, 2 * kVectors>(head);
-  any_head(head);
+  const In* in = static_cast<const In*>(heads.x);
+  Out* out = static_cast<Out*>(heads.out);
+  for (int64_t h = 0; h < heads.heads; ++h, in += heads.count, out += heads.out_stride) {
+    if (heads.count == 64)
+      whole_head<In, Out, kVectors>(heads, in, out);
+    else if (heads.count == 128)
+      whole_head<In, Out, 2 * kVectors>(heads, in, out);
+    else
+      any_head(heads, in, out);
+  }
 }
 
-void qkv_head(const QkvHead& head) {
-  if (head.x_bf16) return head.out_bf16 ? head_of<uint16_t, uint16_t>(head) : head_of<uint16_t, float>(head);
-  return head.out_bf16 ? head_of<float, uint16_t>(head) : head_of<float, float>(head);
+void qkv_heads(const QkvHeads& heads) {
+  if (heads.x_bf16) return heads.out_bf16 ? heads_of<uint16_t, uint16_t>(heads) : heads_of<uint16_t, float>(heads);
+  return heads.out_bf16 ? heads_of<float, uint16_t>(heads) : heads_of<float, float>(heads);
 }
 
 }  // namespace

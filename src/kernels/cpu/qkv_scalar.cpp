@@ -4,6 +4,6 @@
 
 namespace omni::cpu {
 
-const QkvTable kQkvScalar = {qkv_head};
+const QkvTable kQkvScalar = {qkv_heads};
 
 }  // namespace omni::cpu

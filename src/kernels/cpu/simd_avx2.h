@@ -74,6 +74,9 @@ struct V {
     const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
     return {_mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)))};
   }
+  V fraction() const { return {_mm256_sub_ps(v, _mm256_floor_ps(v))}; }
+  V times_two_to_floor(V x) const { return times_two_to({_mm256_floor_ps(max(min(x, set(127.0f)), set(-126.0f)).v)}); }
+  V coarse_inverse() const { return set(1.0f) / *this; }
   static V where_below(V x, V limit, V yes, V no) {
     return {_mm256_blendv_ps(no.v, yes.v, _mm256_cmp_ps(x.v, limit.v, _CMP_LT_OQ))};
   }

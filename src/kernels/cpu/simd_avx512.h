@@ -16,8 +16,11 @@ inline __m512i high_bf16(__m512 v) {
   return _mm512_mask_or_epi32(up, nan, bits, _mm512_set1_epi32(0x400000));
 }
 
-// a, then b, as 32 bf16.
+// a as 16 bf16; a, then b, as 32 bf16.
 #if defined(__AVX512BF16__)
+inline __m256i bf16_half(__m512 a) {
+  return (__m256i)_mm512_cvtneps_pbh(a);
+}
 inline __m512i bf16_pair(__m512 a, __m512 b) {
   return (__m512i)_mm512_cvtne2ps_pbh(b, a);
 }
@@ -30,6 +33,9 @@ struct UpperHalves {
   }
 };
 constexpr UpperHalves kUpperHalves;
+inline __m256i bf16_half(__m512 a) {
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(high_bf16(a), 16));
+}
 inline __m512i bf16_pair(__m512 a, __m512 b) {
   return _mm512_permutex2var_epi16(high_bf16(a), _mm512_load_si512(kUpperHalves.words), high_bf16(b));
 }
@@ -54,7 +60,7 @@ struct V {
     return {_mm512_permutexvar_ps(at, _mm512_castps256_ps512(_mm256_loadu_ps(p)))};
   }
 
-  __m256i bf16() const { return _mm512_cvtepi32_epi16(_mm512_srli_epi32(high_bf16(v), 16)); }
+  __m256i bf16() const { return bf16_half(v); }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store(float* p, int64_t n) const { _mm512_mask_storeu_ps(p, low(n), v); }
   void store(uint16_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bf16()); }
@@ -78,6 +84,9 @@ struct V {
   V swap_pairs() const { return {_mm512_permute_ps(v, 0xb1)}; }
   V negate_even() const { return {_mm512_mask_sub_ps(v, 0x5555, _mm512_setzero_ps(), v)}; }
   V times_two_to(V n) const { return {_mm512_scalef_ps(v, n.v)}; }
+  V fraction() const { return {_mm512_reduce_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)}; }
+  V times_two_to_floor(V x) const { return times_two_to(x); }  // scalef takes the floor itself
+  V coarse_inverse() const { return {_mm512_rcp14_ps(v)}; }
   // Below limit: yes, else no.
   static V where_below(V x, V limit, V yes, V no) {
     return {_mm512_mask_mov_ps(no.v, _mm512_cmp_ps_mask(x.v, limit.v, _CMP_LT_OQ), yes.v)};

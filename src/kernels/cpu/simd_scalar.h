@@ -97,6 +97,19 @@ struct V {
       return v[i] * from_bits(static_cast<uint32_t>(static_cast<int>(safe) + 127) << 23);
     });
   }
+  // x - floor(x)
+  V fraction() const {
+    return each([&](int64_t i) { return v[i] - __builtin_floorf(v[i]); });
+  }
+  // * 2^floor(x) for any x: what is too small becomes next to nothing, what is too large stays finite or becomes
+  // infinite.
+  V times_two_to_floor(V x) const {
+    const V cut = max(min(x, set(127.0f)), set(-126.0f));
+    return times_two_to(cut - cut.fraction());
+  }
+  V coarse_inverse() const {  // to 1e-4 of itself
+    return set(1.0f) / *this;
+  }
   static V where_below(V x, V limit, V yes, V no) {
     return each([&](int64_t i) { return x.v[i] < limit.v[i] ? yes.v[i] : no.v[i]; });
   }
