@@ -60,6 +60,11 @@ Tensor GgufCheckpoint::tensor(std::string_view name) const {
   return view(files_[at.file], at.begin, DType::kU8, Shape{rows, static_cast<int64_t>(at.bytes) / rows});
 }
 
+void GgufCheckpoint::release(std::string_view name) const {
+  const auto it = places_.find(name);
+  if (it != places_.end()) files_[it->second.file].map->release(it->second.begin, it->second.bytes);
+}
+
 std::vector<std::string> GgufCheckpoint::names() const {
   std::vector<std::string> out;
   for (const auto& [name, place] : places_) out.push_back(name);

@@ -21,6 +21,7 @@ class GgufCheckpoint final : public Checkpoint {
 
   const Entry* find(std::string_view name) const override;
   Tensor tensor(std::string_view name) const override;
+  void release(std::string_view name) const override;
   std::vector<std::string> names() const override;
   std::string metadata(std::string_view key) const override;  // GgufValue::print
   std::vector<std::string> metadata_keys() const override { return keys(); }

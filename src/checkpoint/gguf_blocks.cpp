@@ -3,24 +3,24 @@
 #include <algorithm>
 #include <array>
 
+#include "checkpoint/gguf_runs.h"
+
 // Blocks of 16 to 256 values with one level of scales, and the list of all. Layouts are drawn in docs/formats.md.
 namespace omni {
 namespace {
 
 constexpr std::string_view kTernaryCode = "a ternary code beyond -1, 0 and 1";
 
-// Nibbles: values 0 to 15 are the low ones of 16 bytes, 16 to 31 the high ones.
-uint8_t nibble(const uint8_t* bytes, int i) {
-  return (bytes[i % 16] >> (i / 16 * 4)) & 0xf;
-}
-void put_nibble(uint8_t* bytes, int i, int value) {
-  bytes[i % 16] |= static_cast<uint8_t>((value & 0xf) << (i / 16 * 4));
-}
-int high_bit(const uint8_t* bytes, int i) {
-  return (bytes[i / 8] >> (i % 8)) & 1;
-}
+// Bit i belongs to value i.
 void put_high_bit(uint8_t* bytes, int i, int value) {
   bytes[i / 8] |= static_cast<uint8_t>((value & 1) << (i % 8));
+}
+
+void read_fifth_bits(const uint8_t* bytes, uint8_t* codes) {
+  for (int k = 0; k < 4; ++k) {
+    const auto& masks = kBitMasks[bytes[k]];
+    for (size_t i = 0; i < 8; ++i) codes[8 * k + static_cast<int>(i)] |= masks[i] & 0x10;
+  }
 }
 
 // ggml adds its minimum, a canonical weight subtracts: the same f16 with the other sign.
@@ -39,13 +39,15 @@ std::byte* as_bytes(uint8_t* block) {
 template <int kFlip>
 std::string_view unpack_nibbles(const uint8_t* block, const BlockParts& out) {
   std::memcpy(out.scales, block, 2);
-  for (int i = 0; i < 32; ++i) out.codes[i] = nibble(block + 2, i) ^ kFlip;
+  read_nibbles<16, 32>(block + 2, out.codes);
+  for (int i = 0; i < 32; ++i) out.codes[i] ^= kFlip;
   return "";
 }
 template <int kFlip>
 std::string_view pack_nibbles(const ConstBlockParts& in, uint8_t* block) {
   std::memcpy(block, in.scales, 2);
-  for (int i = 0; i < 32; ++i) put_nibble(block + 2, i, in.codes[i] ^ kFlip);
+  write_nibbles<16, 32>(in.codes, block + 2);
+  for (int i = 0; i < 16; ++i) block[2 + i] ^= kFlip * 17;  // both nibbles
   return "";
 }
 
@@ -53,30 +55,30 @@ std::string_view pack_nibbles(const ConstBlockParts& in, uint8_t* block) {
 std::string_view unpack_q4_1(const uint8_t* block, const BlockParts& out) {
   std::memcpy(out.scales, block, 2);
   copy_negated(out.zeros, as_bytes(block + 2));
-  for (int i = 0; i < 32; ++i) out.codes[i] = nibble(block + 4, i);
+  read_nibbles<16, 32>(block + 4, out.codes);
   return "";
 }
 std::string_view pack_q4_1(const ConstBlockParts& in, uint8_t* block) {
   std::memcpy(block, in.scales, 2);
   copy_negated(as_bytes(block + 2), in.zeros);
-  for (int i = 0; i < 32; ++i) put_nibble(block + 4, i, in.codes[i]);
+  write_nibbles<16, 32>(in.codes, block + 4);
   return "";
 }
 
 // d | fifth bits [4] | nibbles [16]; code + 16
 std::string_view unpack_q5_0(const uint8_t* block, const BlockParts& out) {
   std::memcpy(out.scales, block, 2);
-  for (int i = 0; i < 32; ++i)
-    out.codes[i] = static_cast<uint8_t>((nibble(block + 6, i) | high_bit(block + 2, i) << 4) - 16);
+  read_nibbles<16, 32>(block + 6, out.codes);
+  read_fifth_bits(block + 2, out.codes);
+  move_codes<32, -16>(out.codes, out.codes);
   return "";
 }
 std::string_view pack_q5_0(const ConstBlockParts& in, uint8_t* block) {
   std::memcpy(block, in.scales, 2);
-  for (int i = 0; i < 32; ++i) {
-    const int code = static_cast<int8_t>(in.codes[i]) + 16;
-    put_nibble(block + 6, i, code);
-    put_high_bit(block + 2, i, code >> 4);
-  }
+  uint8_t codes[32];
+  move_codes<32, 16>(in.codes, codes);
+  write_nibbles<16, 32>(codes, block + 6);
+  for (int i = 0; i < 32; ++i) put_high_bit(block + 2, i, codes[i] >> 4);
   return "";
 }
 
@@ -84,16 +86,15 @@ std::string_view pack_q5_0(const ConstBlockParts& in, uint8_t* block) {
 std::string_view unpack_q5_1(const uint8_t* block, const BlockParts& out) {
   std::memcpy(out.scales, block, 2);
   copy_negated(out.zeros, as_bytes(block + 2));
-  for (int i = 0; i < 32; ++i) out.codes[i] = static_cast<uint8_t>(nibble(block + 8, i) | high_bit(block + 4, i) << 4);
+  read_nibbles<16, 32>(block + 8, out.codes);
+  read_fifth_bits(block + 4, out.codes);
   return "";
 }
 std::string_view pack_q5_1(const ConstBlockParts& in, uint8_t* block) {
   std::memcpy(block, in.scales, 2);
   copy_negated(as_bytes(block + 2), in.zeros);
-  for (int i = 0; i < 32; ++i) {
-    put_nibble(block + 8, i, in.codes[i]);
-    put_high_bit(block + 4, i, in.codes[i] >> 4);
-  }
+  write_nibbles<16, 32>(in.codes, block + 8);
+  for (int i = 0; i < 32; ++i) put_high_bit(block + 4, i, in.codes[i] >> 4);
   return "";
 }
 
@@ -129,32 +130,34 @@ std::string_view pack_q8_k(const ConstBlockParts& in, uint8_t* block) {
 // exponent | nibbles [16]
 std::string_view unpack_mxfp4(const uint8_t* block, const BlockParts& out) {
   std::memcpy(out.scales, block, 1);
-  for (int i = 0; i < 32; ++i) out.codes[i] = nibble(block + 1, i);
+  read_nibbles<16, 32>(block + 1, out.codes);
   return "";
 }
 std::string_view pack_mxfp4(const ConstBlockParts& in, uint8_t* block) {
   std::memcpy(block, in.scales, 1);
-  for (int i = 0; i < 32; ++i) put_nibble(block + 1, i, in.codes[i]);
+  write_nibbles<16, 32>(in.codes, block + 1);
   return "";
 }
 
 // unsigned E4M3 scales [4] | nibbles [32], 8 bytes a scale: 8 low ones, then 8 high ones
 std::string_view unpack_nvfp4(const uint8_t* block, const BlockParts& out) {
   std::memcpy(out.scales, block, 4);
-  for (int i = 0; i < 64; ++i) out.codes[i] = (block[4 + i / 16 * 8 + i % 8] >> (i % 16 / 8 * 4)) & 0xf;
+  read_nibbles<8, 64>(block + 4, out.codes);
   return std::any_of(block, block + 4, [](uint8_t scale) { return scale > 0x7f; }) ? "a negative scale" : "";
 }
 std::string_view pack_nvfp4(const ConstBlockParts& in, uint8_t* block) {
   std::memcpy(block, in.scales, 4);
-  for (int i = 0; i < 64; ++i)
-    block[4 + i / 16 * 8 + i % 8] |= static_cast<uint8_t>((in.codes[i] & 0xf) << (i % 16 / 8 * 4));
+  write_nibbles<8, 64>(in.codes, block + 4);
   return std::any_of(block, block + 4, [](uint8_t scale) { return scale > 0x7f; }) ? "a negative scale" : "";
 }
 
 // d | bits [16]: 1 is d, 0 is -d
 std::string_view unpack_q1_0(const uint8_t* block, const BlockParts& out) {
   std::memcpy(out.scales, block, 2);
-  for (int i = 0; i < 128; ++i) out.codes[i] = high_bit(block + 2, i) != 0 ? 1 : 0xf;
+  for (int k = 0; k < 16; ++k) {
+    const auto& masks = kBitMasks[block[2 + k]];
+    for (size_t i = 0; i < 8; ++i) out.codes[8 * k + static_cast<int>(i)] = 0xf ^ (masks[i] & 0xe);
+  }
   return "";
 }
 std::string_view pack_q1_0(const ConstBlockParts& in, uint8_t* block) {
@@ -189,22 +192,18 @@ std::string_view unpack_tq1_0(const uint8_t* block, const BlockParts& out) {
 
 // 2 bits [64], of code + 1: value 128n + 32j + l lies in bits 2j of byte 32n + l | d
 std::string_view unpack_tq2_0(const uint8_t* block, const BlockParts& out) {
-  bool ternary = true;
-  for (int i = 0; i < 256; ++i) {
-    const int bits = (block[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2)) & 3;
-    ternary = ternary && bits != 3;
-    out.codes[i] = static_cast<uint8_t>((bits - 1) & 0xf);
-  }
+  std::memset(out.codes, 0, 256);
+  read_two_bits<0>(block, out.codes);
+  const bool ternary = std::none_of(out.codes, out.codes + 256, [](uint8_t bits) { return bits == 3; });
+  move_codes<256, -1, 0xf>(out.codes, out.codes);
   std::memcpy(out.scales, block + 64, 2);
   return ternary ? "" : kTernaryCode;
 }
 std::string_view pack_tq2_0(const ConstBlockParts& in, uint8_t* block) {
-  bool ternary = true;
-  for (int i = 0; i < 256; ++i) {
-    const int bits = (in.codes[i] + 1) & 0xf;
-    ternary = ternary && bits < 3;
-    block[i / 128 * 32 + i % 32] |= static_cast<uint8_t>((bits & 3) << (i % 128 / 32 * 2));
-  }
+  uint8_t codes[256];
+  move_codes<256, 1, 0xf>(in.codes, codes);
+  const bool ternary = std::all_of(codes, codes + 256, [](uint8_t bits) { return bits < 3; });
+  write_two_bits<0>(codes, block);
   std::memcpy(block + 64, in.scales, 2);
   return ternary ? "" : kTernaryCode;
 }

@@ -3,6 +3,7 @@
 
 #include "checkpoint/gguf_blocks.h"
 #include "checkpoint/gguf_grids.h"
+#include "checkpoint/gguf_runs.h"
 #include "tensor/float_bits.h"
 
 // Codebook types: super-blocks of 256 values whose magnitudes come from a grid, 8 or 4 at a time. Everything becomes
@@ -51,9 +52,8 @@ using IQ3XXSGrid = Grid<4, 4, 256, 8>;
 // Codes of one grid entry; a set bit of signs makes a value negative.
 template <size_t kValues>
 void put_signed(uint8_t* codes, const std::array<int8_t, kValues>& values, unsigned signs) {
-  for (size_t i = 0; i < kValues; ++i) {
-    codes[i] = static_cast<uint8_t>((signs >> i & 1) != 0 ? -values[i] : values[i]);
-  }
+  const auto& masks = kBitMasks[signs & 0xff];
+  for (size_t i = 0; i < kValues; ++i) codes[i] = static_cast<uint8_t>((values[i] ^ masks[i]) - masks[i]);
 }
 
 // 7 signs are stored, the eighth makes their number even.

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "checkpoint/gguf_blocks.h"
+#include "checkpoint/gguf_runs.h"
 
 // K-quants and IQ4_XS: super-blocks of 256 values. Layouts are drawn in docs/formats.md.
 namespace omni {
@@ -14,32 +15,6 @@ uint8_t* bytes_of(std::byte* part) {
 }
 const uint8_t* bytes_of(const std::byte* part) {
   return reinterpret_cast<const uint8_t*>(part);
-}
-
-// 2-bit numbers: value 128n + 32j + l lies in bits 2j of byte 32n + l.
-uint8_t two_bits(const uint8_t* bytes, int i) {
-  return (bytes[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2)) & 3;
-}
-void put_two_bits(uint8_t* bytes, int i, int value) {
-  bytes[i / 128 * 32 + i % 32] |= static_cast<uint8_t>((value & 3) << (i % 128 / 32 * 2));
-}
-
-// One more bit of each value: value 32j + l has bit j of byte l.
-int high_bit(const uint8_t* bytes, int i) {
-  return (bytes[i % 32] >> (i / 32)) & 1;
-}
-void put_high_bit(uint8_t* bytes, int i, int value) {
-  bytes[i % 32] |= static_cast<uint8_t>((value & 1) << (i / 32));
-}
-
-// Nibbles in runs: values [2w * n, 2w * n + w) are the low nibbles of w bytes, the next w their high ones.
-template <int kRun>
-uint8_t nibble(const uint8_t* bytes, int i) {
-  return (bytes[i / (2 * kRun) * kRun + i % kRun] >> (i / kRun % 2 * 4)) & 0xf;
-}
-template <int kRun>
-void put_nibble(uint8_t* bytes, int i, int value) {
-  bytes[i / (2 * kRun) * kRun + i % kRun] |= static_cast<uint8_t>((value & 0xf) << (i / kRun % 2 * 4));
 }
 
 // Q4_K and Q5_K: 8 scales and 8 minima of 6 bits in 12 bytes. Those of groups 0 to 3 are the low bits of bytes 0 to 7;
@@ -77,7 +52,8 @@ std::string_view unpack_q2_k(const uint8_t* block, const BlockParts& out) {
     bytes_of(out.scales)[g] = block[g] & 0xf;
     bytes_of(out.zeros)[g] = block[g] >> 4;
   }
-  for (int i = 0; i < kSuper; ++i) out.codes[i] = two_bits(block + 16, i);
+  std::memset(out.codes, 0, kSuper);
+  read_two_bits<0>(block + 16, out.codes);
   std::memcpy(out.outer, block + 80, 2);
   std::memcpy(out.outer_zeros, block + 82, 2);
   return "";
@@ -87,7 +63,7 @@ std::string_view pack_q2_k(const ConstBlockParts& in, uint8_t* block) {
   const uint8_t *scales = bytes_of(in.scales), *minima = bytes_of(in.zeros);
   if (!all_below(scales, 16, 16) || !all_below(minima, 16, 16)) return kScaleRange;
   for (int g = 0; g < 16; ++g) block[g] = static_cast<uint8_t>(scales[g] | minima[g] << 4);
-  for (int i = 0; i < kSuper; ++i) put_two_bits(block + 16, i, in.codes[i]);
+  write_two_bits<0>(in.codes, block + 16);
   std::memcpy(block + 80, in.outer, 2);
   std::memcpy(block + 82, in.outer_zeros, 2);
   return "";
@@ -96,9 +72,10 @@ std::string_view pack_q2_k(const ConstBlockParts& in, uint8_t* block) {
 // Q3_K: high bits [32] | 2 bits [64] | 6-bit scales [12] | d. A clear high bit means 4 less.
 std::string_view unpack_q3_k(const uint8_t* block, const BlockParts& out) {
   const uint8_t *high = block, *low = block + 32, *scales = block + 96;
-  for (int i = 0; i < kSuper; ++i) {
-    out.codes[i] = static_cast<uint8_t>((two_bits(low, i) - (high_bit(high, i) == 0 ? 4 : 0)) & 0xf);
-  }
+  std::memset(out.codes, 0, kSuper);
+  read_two_bits<0>(low, out.codes);
+  read_high_bits<2>(high, out.codes);
+  move_codes<kSuper, -4, 0xf>(out.codes, out.codes);
   for (int g = 0; g < 16; ++g) {
     const int low_bits = (scales[g % 8] >> (g / 8 * 4)) & 0xf, high_bits = (scales[8 + g % 4] >> (g / 4 * 2)) & 3;
     bytes_of(out.scales)[g] = static_cast<uint8_t>((low_bits | high_bits << 4) - 32);
@@ -110,10 +87,10 @@ std::string_view unpack_q3_k(const uint8_t* block, const BlockParts& out) {
 std::string_view pack_q3_k(const ConstBlockParts& in, uint8_t* block) {
   if (!all_within(bytes_of(in.scales), 16, -32, 31)) return kScaleRange;
   uint8_t *high = block, *low = block + 32, *scales = block + 96;
-  for (int i = 0; i < kSuper; ++i) {
-    put_two_bits(low, i, in.codes[i]);
-    put_high_bit(high, i, (in.codes[i] & 8) == 0);
-  }
+  uint8_t codes[kSuper];
+  move_codes<kSuper, 4, 0xf>(in.codes, codes);
+  write_two_bits<0>(codes, low);
+  write_high_bits<2>(codes, high);
   for (int g = 0; g < 16; ++g) {
     const int scale = static_cast<int8_t>(bytes_of(in.scales)[g]) + 32;
     scales[g % 8] |= static_cast<uint8_t>((scale & 0xf) << (g / 8 * 4));
@@ -128,7 +105,7 @@ std::string_view unpack_q4_k(const uint8_t* block, const BlockParts& out) {
   std::memcpy(out.outer, block, 2);
   std::memcpy(out.outer_zeros, block + 2, 2);
   read_six_bits(block + 4, bytes_of(out.scales), bytes_of(out.zeros));
-  for (int i = 0; i < kSuper; ++i) out.codes[i] = nibble<32>(block + 16, i);
+  read_nibbles<32, kSuper>(block + 16, out.codes);
   return "";
 }
 
@@ -138,7 +115,7 @@ std::string_view pack_q4_k(const ConstBlockParts& in, uint8_t* block) {
   std::memcpy(block, in.outer, 2);
   std::memcpy(block + 2, in.outer_zeros, 2);
   write_six_bits(scales, minima, block + 4);
-  for (int i = 0; i < kSuper; ++i) put_nibble<32>(block + 16, i, in.codes[i]);
+  write_nibbles<32, kSuper>(in.codes, block + 16);
   return "";
 }
 
@@ -147,9 +124,8 @@ std::string_view unpack_q5_k(const uint8_t* block, const BlockParts& out) {
   std::memcpy(out.outer, block, 2);
   std::memcpy(out.outer_zeros, block + 2, 2);
   read_six_bits(block + 4, bytes_of(out.scales), bytes_of(out.zeros));
-  for (int i = 0; i < kSuper; ++i) {
-    out.codes[i] = static_cast<uint8_t>(nibble<32>(block + 48, i) | high_bit(block + 16, i) << 4);
-  }
+  read_nibbles<32, kSuper>(block + 48, out.codes);
+  read_high_bits<4>(block + 16, out.codes);
   return "";
 }
 
@@ -159,29 +135,26 @@ std::string_view pack_q5_k(const ConstBlockParts& in, uint8_t* block) {
   std::memcpy(block, in.outer, 2);
   std::memcpy(block + 2, in.outer_zeros, 2);
   write_six_bits(scales, minima, block + 4);
-  for (int i = 0; i < kSuper; ++i) {
-    put_nibble<32>(block + 48, i, in.codes[i]);
-    put_high_bit(block + 16, i, in.codes[i] >> 4);
-  }
+  write_nibbles<32, kSuper>(in.codes, block + 48);
+  write_high_bits<4>(in.codes, block + 16);
   return "";
 }
 
 // Q6_K: nibbles [128] | upper 2 bits [64] | scales [16] | d
 std::string_view unpack_q6_k(const uint8_t* block, const BlockParts& out) {
-  for (int i = 0; i < kSuper; ++i) {
-    out.codes[i] = static_cast<uint8_t>((nibble<64>(block, i) | two_bits(block + 128, i) << 4) - 32);
-  }
+  read_nibbles<64, kSuper>(block, out.codes);
+  read_two_bits<4>(block + 128, out.codes);
+  move_codes<kSuper, -32>(out.codes, out.codes);
   std::memcpy(out.scales, block + 192, 16);
   std::memcpy(out.outer, block + 208, 2);
   return "";
 }
 
 std::string_view pack_q6_k(const ConstBlockParts& in, uint8_t* block) {
-  for (int i = 0; i < kSuper; ++i) {
-    const int code = static_cast<int8_t>(in.codes[i]) + 32;
-    put_nibble<64>(block, i, code);
-    put_two_bits(block + 128, i, code >> 4);
-  }
+  uint8_t codes[kSuper];
+  move_codes<kSuper, 32>(in.codes, codes);
+  write_nibbles<64, kSuper>(codes, block);
+  write_two_bits<4>(codes, block + 128);
   std::memcpy(block + 192, in.scales, 16);
   std::memcpy(block + 208, in.outer, 2);
   return "";
@@ -194,7 +167,7 @@ std::string_view unpack_iq4_xs(const uint8_t* block, const BlockParts& out) {
     const int low_bits = (block[4 + g / 2] >> (g % 2 * 4)) & 0xf, high_bits = (high >> (2 * g)) & 3;
     bytes_of(out.scales)[g] = static_cast<uint8_t>((low_bits | high_bits << 4) - 32);
   }
-  for (int i = 0; i < kSuper; ++i) out.codes[i] = nibble<16>(block + 8, i);
+  read_nibbles<16, kSuper>(block + 8, out.codes);
   std::memcpy(out.outer, block, 2);
   return "";
 }
@@ -206,7 +179,7 @@ std::string_view pack_iq4_xs(const ConstBlockParts& in, uint8_t* block) {
     block[4 + g / 2] |= static_cast<uint8_t>((scale & 0xf) << (g % 2 * 4));
     block[2 + g / 4] |= static_cast<uint8_t>((scale >> 4) << (g % 4 * 2));
   }
-  for (int i = 0; i < kSuper; ++i) put_nibble<16>(block + 8, i, in.codes[i]);
+  write_nibbles<16, kSuper>(in.codes, block + 8);
   std::memcpy(block, in.outer, 2);
   return "";
 }

@@ -37,9 +37,10 @@ void spread_codes(const Weight& weight, int64_t row, std::span<uint8_t> codes) {
     std::memcpy(codes.data(), stored, codes.size());
     return;
   }
-  for (size_t i = 0; i < codes.size() / 2; ++i) {
-    codes[2 * i] = stored[i] & 0xf;
-    codes[2 * i + 1] = stored[i] >> 4;
+  const size_t pairs = codes.size() / 2;  // both nibbles of a byte as one 16-bit number
+  for (size_t i = 0; i < pairs; ++i) {
+    const auto pair = static_cast<uint16_t>((stored[i] & 0xf) | (stored[i] & 0xf0) << 4);
+    std::memcpy(codes.data() + 2 * i, &pair, 2);
   }
 }
 
@@ -49,7 +50,12 @@ void join_codes(std::span<const uint8_t> codes, int64_t row, Weight& weight) {
     std::memcpy(stored, codes.data(), codes.size());
     return;
   }
-  for (size_t i = 0; i < codes.size() / 2; ++i) stored[i] = static_cast<uint8_t>(codes[2 * i] | codes[2 * i + 1] << 4);
+  const size_t pairs = codes.size() / 2;
+  for (size_t i = 0; i < pairs; ++i) {
+    uint16_t pair;
+    std::memcpy(&pair, codes.data() + 2 * i, 2);
+    stored[i] = static_cast<uint8_t>(pair | pair >> 4);
+  }
 }
 
 }  // namespace omni
