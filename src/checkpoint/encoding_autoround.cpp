@@ -1,5 +1,6 @@
 #include "checkpoint/encoding_autoround.h"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -46,6 +47,10 @@ void override_numbers(const json& values, const std::string& where, LayerNumbers
   }
 }
 
+bool is_expression(std::string_view key) {
+  return key.find_first_of("*^$|()[]?+\\") != std::string_view::npos;
+}
+
 // The config's extra_config: layers by name, or by a regular expression that may match anywhere in a name.
 class ExtraConfig {
  public:
@@ -58,7 +63,7 @@ class ExtraConfig {
       LayerNumbers numbers = usual;
       override_numbers(values, where, numbers);
       names_[key] = numbers;
-      if (key.find_first_of("*^$|()[]?+\\") != std::string::npos)
+      if (is_expression(key))
         patterns_.emplace_back(ModuleList({"re:.*(?:" + key + ")"}, ModuleList::Kind::kNames, where), numbers);
     }
   }
@@ -131,11 +136,51 @@ std::vector<std::string> blocks_of(const JsonObject& config) {
   return config.strings("block_name_to_quantize");
 }
 
+// The tensors are compressed-tensors', and this is the config that would describe them there.
+JsonObject compressed_config(const JsonObject& config, const LayerNumbers& numbers) {
+  const bool mx = numbers.data_type.starts_with("mx_fp"), nv = numbers.data_type.starts_with("nv_fp");
+  const bool known = (mx && (numbers.bits == 4 || numbers.bits == 8)) || (nv && numbers.bits == 4);
+  if (!known || numbers.data_type.find("e5m3") != std::string::npos)
+    throw Error(config.where() + ": data_type",
+                "is \"" + numbers.data_type + "\" in " + std::to_string(numbers.bits) + " bits in this packing_format",
+                "mx_fp in 4 or 8 bits or nv_fp in 4, or the config_groups of compressed-tensors");
+  json ignored = {"lm_head"};
+  if (config.has("extra_config")) {
+    for (const auto& [key, values] : config.value().at("extra_config").items()) {
+      LayerNumbers layer = numbers;
+      override_numbers(values, config.where() + ": extra_config: " + key, layer);
+      const bool same = layer.bits == numbers.bits && layer.data_type == numbers.data_type;
+      if (!layer.left_float() && !same)
+        throw Error(config.where() + ": extra_config: " + key,
+                    "mixes types, which cannot be read in this packing_format", "bits 16 or none of its own");
+      if (layer.left_float()) ignored.push_back(is_expression(key) ? "re:.*(?:" + key + ")" : key);
+    }
+  }
+  const json weights = {{"num_bits", numbers.bits},   {"type", "float"},
+                        {"symmetric", true},          {"strategy", mx ? "group" : "tensor_group"},
+                        {"group_size", mx ? 32 : 16}, {"scale_dtype", mx ? "torch.uint8" : "torch.float8_e4m3fn"}};
+  std::string format = mx ? "mxfp4-pack-quantized" : "nvfp4-pack-quantized";
+  if (numbers.bits == 8) format = "mxfp8-quantized";
+  const json whole = {
+      {"quant_method", "compressed-tensors"},
+      {"format", format},
+      {"ignore", ignored},
+      {"config_groups",
+       {{"group_0", {{"format", format}, {"targets", json::array({"Linear"})}, {"weights", weights}}}}}};
+  return JsonObject::parse(whole.dump(-1, ' ', true, json::error_handler_t::replace), config.where());
+}
+
+bool is_compressed(const JsonObject& config) {
+  const std::string type = config.string_or("data_type", "int");
+  return config.string_or("packing_format", "").find("llm_compressor") != std::string::npos ||
+         type.starts_with("mx_fp") || type.starts_with("nv_fp");
+}
+
 class AutoroundEncoding final : public Encoding {
  public:
   std::string_view name() const override { return "auto-round"; }
   std::string_view what() const override {
-    return "AutoRound: 2-, 3-, 4- and 8-bit integers in the packing of GPTQ or AWQ, per-layer numbers";
+    return "AutoRound: 2-, 3-, 4- and 8-bit integers in the packing of GPTQ or AWQ, per-layer numbers; mxfp4, nvfp4";
   }
 
   bool wrote(const Checkpoint&, const JsonObject* config) const override {
@@ -143,8 +188,7 @@ class AutoroundEncoding final : public Encoding {
   }
 
   std::unique_ptr<StoredWeights> open(const Checkpoint& checkpoint, const JsonObject* config) const override {
-    if (config->string_or("packing_format", "").find("llm_compressor") != std::string::npos)
-      return open_compressed(checkpoint, *config);
+    if (is_compressed(*config)) return open_compressed(checkpoint, *config);
     const LayerNumbers usual = numbers_of(*config);
     const PackedInt packing = packing_of(*config);
     const std::string where = config->where();
@@ -167,15 +211,10 @@ class AutoroundEncoding final : public Encoding {
   }
 
  private:
-  // The tensors are compressed-tensors', and the config names what its format key would.
   static std::unique_ptr<StoredWeights> open_compressed(const Checkpoint& checkpoint, const JsonObject& config) {
-    for (const Encoding* encoding : encodings()) {
-      if (encoding->name() != "compressed-tensors" || !config.has("config_groups")) continue;
-      return encoding->open(checkpoint, &config);
-    }
-    throw Error(config.where() + ": packing_format",
-                "is \"" + config.string("packing_format") + "\" without the config_groups of compressed-tensors",
-                "the config that llm_compressor writes (quant_method compressed-tensors)");
+    const auto is_it = [](const Encoding* encoding) { return encoding->name() == "compressed-tensors"; };
+    const JsonObject own = config.has("config_groups") ? config : compressed_config(config, numbers_of(config));
+    return (*std::ranges::find_if(encodings(), is_it))->open(checkpoint, &own);
   }
 };
 

@@ -18,7 +18,8 @@ std::string key_of(const JsonObject& config, std::string_view key, std::string_v
 }
 
 IntPacking packing_of(const JsonObject& config) {
-  std::string version = config.string_or("version", "gemm");
+  // GPTQModel writes format where AutoAWQ writes version.
+  std::string version = config.string_or("version", config.string_or("checkpoint_format", "gemm"));
   for (char& c : version) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   if (version == "gemm") return IntPacking::kAwqGemm;
   if (version == "gemv") return IntPacking::kAwqGemv;

@@ -42,16 +42,36 @@ TEST(AutoroundEncoding, TheFileBesideServesAsConfig) {
   EXPECT_EQ(OpenedCheckpoint(small).read().scheme.text(), "int4");
 }
 
+TEST(AutoroundEncoding, Mxfp4LiesAsCompressedTensors) {
+  SmallCheckpoint small;
+  Tensor codes(DType::kU8, Shape{2, 32}), scales(DType::kU8, Shape{2, 2});
+  std::fill_n(codes.data<uint8_t>(), 64, uint8_t{0x42});  // 1 and 2
+  std::fill_n(scales.data<uint8_t>(), 4, uint8_t{128});   // 2
+  small.tensors = {{"m.layers.0.q_proj.weight_packed", codes},
+                   {"m.layers.0.q_proj.weight_scale", scales},
+                   {"m.layers.0.up_proj.weight", random_tensor(Shape{2, 2}, 1)}};
+  small.config =
+      R"({"quantization_config": {"quant_method": "auto-round", "packing_format": "auto_round:llm_compressor",
+    "bits": 4, "group_size": 32, "sym": true, "data_type": "mx_fp", "extra_config": {".*up_proj.*": {"bits": 16}}}})";
+  const OpenedCheckpoint opened(small);
+  EXPECT_EQ(opened.read("m.layers.0.q_proj").scheme.codes, DType::kF4E2M1);
+  const Tensor got = decode(opened.read("m.layers.0.q_proj"));
+  EXPECT_EQ(got.f32()[0], 2);
+  EXPECT_EQ(got.f32()[1], 4);
+  small.edit("mx_fp", "mx_int");
+  EXPECT_NE(refusal(small).find("mx_int"), std::string::npos) << refusal(small);
+}
+
 TEST(AutoroundEncoding, DamageIsNamed) {
   expect_refusals(
       SmallCheckpoint::load("autoround-gptq-g128"),
       {
           {"7 bits", [](SmallCheckpoint& c) { c.edit("\"bits\": 4", "\"bits\": 7"); }, {"bits is 7"}},
-          {"mx_fp", [](SmallCheckpoint& c) { c.edit("\"int\"", "\"mx_fp\""); }, {"data_type", "mx_fp", "int"}},
+          {"the tensors of another type", [](SmallCheckpoint& c) { c.edit("\"int\"", "\"mx_fp\""); }, {"weight"}},
           {"another packing", [](SmallCheckpoint& c) { c.edit("auto_gptq", "mlx"); }, {"packing_format", "mlx"}},
           {"compressed-tensors without its config",
            [](SmallCheckpoint& c) { c.edit("auto_gptq", "llm_compressor"); },
-           {"llm_compressor", "config_groups"}},
+           {"data_type", "config_groups"}},
           {"no zero points", [](SmallCheckpoint& c) { c.drop(".qzeros"); }, {"down_proj.qzeros", "no such tensor"}},
           {"an infinity", [](SmallCheckpoint& c) { c.at(".scales").data<uint16_t>()[1] = 0xfc00; }, {"-Inf at [0, 1]"}},
           {"a zero scale", [](SmallCheckpoint& c) { c.at(".scales").data<uint16_t>()[1] = 0; }, {"0 at [0, 1]"}},
