@@ -16,8 +16,7 @@
 namespace omni::cli {
 namespace {
 
-constexpr int64_t kCheckedAlways = int64_t{64} << 20;  // bytes; values of larger checkpoints are read on demand
-constexpr size_t kLongText = 160;                      // characters of a metadata value that a reader sees
+constexpr size_t kLongText = 160;  // characters of a metadata value that a reader sees
 
 struct Flags {
   std::string path, decode, output;
@@ -124,6 +123,7 @@ nlohmann::json part_json(const Report& report) {
                          {"shape", shape_json(row.shape)},
                          {"bytes", row.bytes},
                          {"tensors", row.tensors}});
+      if (!row.ggml_type.empty()) weights.back()["ggml_type"] = row.ggml_type;
       if (report.quantized() && !row.quantized) kept.push_back(row.name);
     } else {
       tensors.push_back(
@@ -198,8 +198,10 @@ void print_part(const Report& report) {
   TextTable table{
       .headers = {"name", "n", "shape", "stored", "size"}, .right = {false, true, false, false, true}, .rows = {}};
   for (const Group& group : grouped(report.rows)) {
-    table.rows.push_back({group.first.name, std::to_string(group.count), group.first.shape.text(), group.first.stored,
-                          bytes_text(group.bytes)});
+    const std::string& type = group.first.ggml_type;
+    const std::string stored = type.empty() ? group.first.stored : type + ": " + group.first.stored;
+    table.rows.push_back(
+        {group.first.name, std::to_string(group.count), group.first.shape.text(), stored, bytes_text(group.bytes)});
   }
   fmt::print("\n{}\n", table.text());
   for (const auto& [stored, count] : schemes_of(report))
@@ -217,7 +219,7 @@ void print_part(const Report& report) {
   if (report.checked)
     fmt::print("values of {} quantized weights checked\n", *report.checked);
   else
-    fmt::print("values not checked: larger than {}, use --check\n", bytes_text(kCheckedAlways));
+    fmt::print("values not checked: larger than {}, use --check\n", bytes_text(kSmallCheckpoint));
 }
 
 int run(const Flags& flags) {
@@ -234,7 +236,8 @@ int run(const Flags& flags) {
   }
   nlohmann::json documents = nlohmann::json::array();
   for (Report& report : reports) {
-    if (flags.check || bytes <= kCheckedAlways) report.checked = check_values(*report.part->stored.weights);
+    const StoredWeights& weights = *report.part->stored.weights;
+    report.checked = flags.check ? check_values(weights) : check_small_values(weights);
     documents.push_back(flags.json ? part_json(report) : nlohmann::json());
   }
   if (flags.json) {

@@ -119,6 +119,7 @@ std::vector<InspectRow> inspect_rows(const InspectPart& part) {
     const bool stack =
         entry != nullptr && entry->shape.rank() > 2 && entry->shape.count() == weight->rows * weight->cols;
     if (stack) rows.back().shape = entry->shape;
+    if (entry != nullptr && entry->dtype == DType::kNone) rows.back().ggml_type = ggml_type_text(entry->block_type);
   }
   for (const std::string& name : part.checkpoint->names()) {
     if (!claimed.contains(name)) rows.push_back(tensor_row(*part.checkpoint, name));

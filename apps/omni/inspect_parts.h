@@ -24,6 +24,7 @@ std::vector<InspectPart> open_parts(const std::string& name);
 struct InspectRow {
   std::string name;    // inside the component; of a weight without ".weight"
   std::string stored;  // a scheme's text or a dtype
+  std::string ggml_type;  // of blocks and of scalars that only GGUF has
   Shape shape;
   int64_t bytes = 0;
   bool is_weight = false, quantized = false, is_float = true;

@@ -128,6 +128,16 @@ void find_nested(const Checkpoint& checkpoint, const JsonObject& config, const s
 
 }  // namespace
 
+std::optional<int64_t> check_small_values(const StoredWeights& stored) {
+  int64_t bytes = 0;
+  for (const std::string& name : stored.weights()) {
+    const std::optional<StoredWeight> weight = stored.describe(name);
+    if (weight) bytes += weight->bytes;
+    if (bytes > kSmallCheckpoint) return std::nullopt;
+  }
+  return check_values(stored);
+}
+
 StoredCheckpoint open_stored(const Checkpoint& checkpoint, const JsonObject& config) {
   StoredCheckpoint out;
   if (!config.has("quantization_config") && !config.has("compression_config"))

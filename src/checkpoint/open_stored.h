@@ -26,4 +26,9 @@ struct StoredCheckpoint {
 // find_encoding and Encoding::open do.
 StoredCheckpoint open_stored(const Checkpoint& checkpoint, const JsonObject& config);
 
+// Reads every quantized weight when all of them together take at most kSmallCheckpoint bytes, so that impossible values
+// show without being asked for; returns how many it read, nullopt when they take more.
+inline constexpr int64_t kSmallCheckpoint = int64_t{64} << 20;
+std::optional<int64_t> check_small_values(const StoredWeights& stored);
+
 }  // namespace omni

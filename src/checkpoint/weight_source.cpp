@@ -327,6 +327,11 @@ std::optional<Shape> WeightSource::shape(std::string_view name) const {
   return Shape{stored->rows / count, stored->cols};
 }
 
+void WeightSource::check_small() const {
+  if (!is_dummy() && !checked_) (void)check_small_values(*stored_);
+  checked_ = true;
+}
+
 std::vector<std::string> WeightSource::unread() const {
   std::vector<std::string> out;
   if (is_dummy()) return out;

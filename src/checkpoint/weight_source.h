@@ -60,6 +60,7 @@ class WeightSource {
   // What the checkpoint holds there: [rows, cols] of a weight, or a tensor by its full name; nullopt: nothing.
   std::optional<Shape> shape(std::string_view name) const;
 
+  void check_small() const;  // checks every value of a checkpoint that check_small_values finds small; once
   std::vector<std::string> unread() const;  // tensors nobody asked for, sorted
   const Encoding* encoding() const { return encoding_; }
   std::string_view method() const;  // of the stored weights; "" for floats and dummies
@@ -79,6 +80,7 @@ class WeightSource {
   NameMap map_;
   mutable std::set<std::string, std::less<>> read_;  // describing a weight counts as asking for it
   uint64_t seed_ = 0;
+  mutable bool checked_ = false;
 };
 
 }  // namespace omni

@@ -42,7 +42,8 @@ LoadedModel load_model(const ModelOptions& options, Exec& exec, Load load) {
                       .plan = &plan,
                       .ledger = &model.ledger,
                       .mode = LoadMode::kPlan,
-                      .strict = options.strict ? Strict::kYes : Strict::kNo};
+                      .strict = options.strict ? Strict::kYes : Strict::kNo,
+                      .check_values = load == Load::kPlan};
   if (load == Load::kWeights) {
     for (const std::string& note : plan.config().notes) log_warning(note);
     // A rule that matches nothing must be known before the first weight is read.

@@ -34,7 +34,9 @@ void require_fit(const QuantScheme& scheme, int64_t in, const std::string& path)
 
 }  // namespace
 
-Scope::Scope(LoadContext& context, WeightSource& source) : context_(&context), source_(&source) {}
+Scope::Scope(LoadContext& context, WeightSource& source) : context_(&context), source_(&source) {
+  if (context.mode == LoadMode::kPlan && context.check_values) source.check_small();
+}
 
 Scope Scope::operator/(std::string_view part) const {
   Scope child = *this;

@@ -35,6 +35,7 @@ struct LoadContext {
   Ledger* ledger = nullptr;
   LoadMode mode = LoadMode::kLoad;
   Strict strict = Strict::kNo;
+  bool check_values = false;        // kPlan: read the quantized values of small checkpoints too, so that damage shows
   WeightSink* sink = nullptr;       // kExport: where weights go
   PackCache* pack_cache = nullptr;  // null: none
   // Bytes of stored weights done so far; null: nobody asks.
@@ -59,7 +60,7 @@ class Scope {
   Conv upsample_conv(std::string_view name, int64_t c_in, int64_t c_out) const;  // 3x3 over the image repeated 2 x 2
   Tensor vector(std::string_view name, int64_t size) const;                      // a norm's gain or shift, f32
   Tensor table(std::string_view name, int64_t rows, int64_t cols) const;         // an embedding, as stored
-  bool has(std::string_view name) const { return source_->has(full(name)); }  // a tensor by its full name
+  bool has(std::string_view name) const { return source_->has(full(name)); }     // a tensor by its full name
 
  private:
   std::string full(std::string_view name) const;

@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 
@@ -170,14 +171,25 @@ Tensor part_rows(const Tensor& part, int group_rows, int64_t begin, int64_t coun
   return part.row_range(begin / group_rows, (count + group_rows - 1) / group_rows);
 }
 
+// Which group of rows each group of the result is: all rows of one must come from one.
+std::vector<int64_t> groups_from(int group_rows, std::span<const int64_t> from, std::string_view where) {
+  std::vector<int64_t> groups;
+  for (size_t i = 0; i < from.size(); ++i) {
+    const int64_t group = from[i] / group_rows;
+    if (i % static_cast<size_t>(group_rows) == 0) groups.push_back(group);
+    if (groups.back() == group) continue;
+    throw Error(std::string(where), "rows change places across scale groups of " + std::to_string(group_rows) + " rows",
+                "an order that keeps such groups together");
+  }
+  return groups;
+}
+
 Tensor pick_rows(const Tensor& part, int group_rows, std::span<const int64_t> from, std::string_view where) {
   if (part.empty() || group_rows == 0) return part;
-  if (group_rows != 1)
-    throw Error(std::string(where), "rows change places, but share scales in groups of " + std::to_string(group_rows),
-                "a scale a row or a tensor");
-  Tensor out(part.dtype(), Shape{static_cast<int64_t>(from.size()), part.cols()});
+  const std::vector<int64_t> groups = groups_from(group_rows, from, where);
+  Tensor out(part.dtype(), Shape{static_cast<int64_t>(groups.size()), part.cols()});
   const auto bytes = static_cast<size_t>(storage_bytes(part.dtype(), part.cols()));
-  for (size_t i = 0; i < from.size(); ++i) std::memcpy(out.raw() + i * bytes, row_bytes(part, from[i]), bytes);
+  for (size_t i = 0; i < groups.size(); ++i) std::memcpy(out.raw() + i * bytes, row_bytes(part, groups[i]), bytes);
   return out;
 }
 

@@ -48,7 +48,8 @@ Weight concat_rows(std::span<const Weight> parts, std::string_view where);
 // numbers when a scale group of several rows would be cut.
 Weight slice_rows(const Weight& weight, int64_t begin, int64_t count, std::string_view where);
 
-// A canonical weight whose row i is row from[i] of weight (a permutation). Throws Error when scale groups span rows.
+// A canonical weight whose row i is row from[i] of weight (a permutation). Throws Error naming where when it would mix
+// rows of different scale groups.
 Weight permute_rows(const Weight& weight, std::span<const int64_t> from, std::string_view where);
 
 }  // namespace omni

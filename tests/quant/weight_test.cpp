@@ -92,6 +92,64 @@ TEST(Weight, BlocksOfRowsMayNotBeCutByAJoin) {
             std::string::npos);
 }
 
+// Rows [begin, begin + count) of values.
+Tensor some_rows(const Tensor& values, int64_t begin, int64_t count) {
+  return to_f32(values.row_range(begin, count));
+}
+
+TEST(Weight, SlicesDecodeToExactlyTheirRowsInEveryScheme) {
+  const Tensor values = random_tensor(Shape{256, 256}, 1);
+  for (const Preset& preset : presets()) {
+    const Weight whole = encode(values, preset.scheme, "w", nullptr);
+    const Tensor decoded = decode(whole);
+    for (const auto& [begin, count] : {std::pair{0, 128}, std::pair{128, 128}, std::pair{0, 256}, std::pair{128, 0}}) {
+      const Weight part = slice_rows(whole, begin, count, "w");
+      EXPECT_EQ(part.scheme, whole.scheme) << preset.name;
+      const Tensor got = decode(part), want = some_rows(decoded, begin, count);
+      ASSERT_EQ(got.shape(), want.shape()) << preset.name;
+      EXPECT_EQ(std::memcmp(got.raw(), want.raw(), static_cast<size_t>(want.bytes())), 0)
+          << preset.name << " from " << begin;
+    }
+  }
+}
+
+TEST(Weight, SlicesOfRowGroupsAreWholeGroupsOrRefused) {
+  const Weight w = encode(random_tensor(Shape{10, 8}, 1), *parse_scheme("fp8/4x8"), "w", nullptr);
+  EXPECT_EQ(slice_rows(w, 4, 4, "w").scales.shape(), (Shape{1, 1}));
+  EXPECT_EQ(slice_rows(w, 8, 2, "w").scales.shape(), (Shape{1, 1})) << "the last group is a cut one";
+  EXPECT_EQ(slice_rows(w, 4, 6, "w").scales.shape(), (Shape{2, 1}));
+  EXPECT_EQ(omni::testing::compare(decode(slice_rows(w, 4, 6, "w")), some_rows(decode(w), 4, 6)).over_range, 0);
+  for (const auto& [begin, count] : {std::pair{2, 4}, std::pair{0, 6}, std::pair{4, 5}}) {
+    const std::string text = message([&] { slice_rows(w, begin, count, "x.qkv"); });
+    EXPECT_NE(text.find("x.qkv: rows " + std::to_string(begin)), std::string::npos) << text;
+    EXPECT_NE(text.find("group of 4 rows"), std::string::npos) << text;
+  }
+}
+
+TEST(Weight, RowsInAnotherOrderKeepTheirValuesInEveryScheme) {
+  const Tensor values = random_tensor(Shape{256, 256}, 1);
+  std::vector<int64_t> halves(256);
+  for (int64_t i = 0; i < 256; ++i) halves[static_cast<size_t>(i)] = (i + 128) % 256;
+  for (const Preset& preset : presets()) {
+    const Weight whole = encode(values, preset.scheme, "w", nullptr);
+    const Tensor decoded = decode(whole), got = decode(permute_rows(whole, halves, "w"));
+    for (int64_t row = 0; row < 256; ++row) {
+      ASSERT_EQ(std::memcmp(got.f32() + row * 256, decoded.f32() + halves[static_cast<size_t>(row)] * 256, 1024), 0)
+          << preset.name << " row " << row;
+    }
+  }
+}
+
+TEST(Weight, AnOrderThatTearsRowGroupsApartIsRefused) {
+  const Weight w = encode(random_tensor(Shape{6, 8}, 1), *parse_scheme("fp8/2x8"), "w", nullptr);
+  const int64_t whole_groups[] = {4, 5, 1, 0, 2, 3}, torn[] = {0, 2, 1, 3, 4, 5};
+  const Tensor decoded = decode(w), got = decode(permute_rows(w, whole_groups, "w"));
+  for (int64_t row = 0; row < 6; ++row)
+    EXPECT_EQ(got.f32()[row * 8 + 3], decoded.f32()[whole_groups[row] * 8 + 3]) << row;
+  const std::string text = message([&] { permute_rows(w, torn, "x.q"); });
+  EXPECT_NE(text.find("x.q: rows change places across scale groups of 2 rows"), std::string::npos) << text;
+}
+
 TEST(Weight, BytesCountEveryPart) {
   const Weight w = encode(random_tensor(Shape{4, 256}, 1), find_preset("q4_k")->scheme, "w", nullptr);
   EXPECT_EQ(w.bytes(), 4 * (128 + 8 + 8 + 2 + 2));
