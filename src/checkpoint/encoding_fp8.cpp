@@ -104,7 +104,7 @@ class Fp8Weights final : public StoredWeights {
     out.ragged = true;
     out.scale_parts = {"weight_scale_inv", "weight_scale"};
     out.input_scale_parts = {"input_scale", "activation_scale"};
-    out.other_parts = {"input_scale_ub", "k_scale", "v_scale", "output_scale"};
+    out.other_parts = {"comfy_quant", "input_scale_ub", "k_scale", "output_scale", "v_scale"};
     out.act = declared_.act;
     out.act_codes = DType::kF8E4M3;
     out.declared = "quantization_config";

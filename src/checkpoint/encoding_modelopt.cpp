@@ -29,6 +29,8 @@ constexpr std::array kAlgorithms = {
     Algorithm{"NVFP4", "modelopt_fp4"},
     Algorithm{"NVFP4_AWQ", "modelopt_fp4"},
     Algorithm{"W4A16_NVFP4", "modelopt_fp4"},
+    Algorithm{"W8A16", "modelopt"},
+    Algorithm{"W8A8_SQ_PER_CHANNEL", "modelopt"},
 };
 
 std::string upper(std::string_view text) {
@@ -75,6 +77,10 @@ LinearSpelling spell(const Algorithm& algorithm, const JsonObject& settings) {
   } else if (algorithm.name == "MXFP8") {
     out.group = Group{1, group_size(settings, 32)};
     out.exponent_scales = true;
+  } else if (algorithm.name.starts_with("W8A")) {
+    out.codes = out.act_codes = DType::kI8;
+    out.group = Group{1, 0};
+    if (algorithm.name != "W8A16") out.act = ActQuant::kStatic;
   } else {  // NVFP4: inputs stay float, as no kernel quantizes them in groups
     out.codes = DType::kF4E2M1;
     out.packing = Packing::kNibbles;

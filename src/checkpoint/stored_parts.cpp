@@ -67,7 +67,8 @@ void check_dtype(const Checkpoint& checkpoint, std::string_view tensor, std::ini
 void check_grid(const Checkpoint& checkpoint, std::string_view tensor, int64_t rows, int64_t cols) {
   const Shape& shape = checkpoint.find(tensor)->shape;
   const bool fits = shape == Shape{rows, cols} || shape == Shape{rows, 1, cols, 1} || shape == Shape{rows, cols, 1} ||
-                    (cols == 1 && shape == Shape{rows}) || (rows == 1 && cols == 1 && shape == Shape{});
+                    (cols == 1 && shape == Shape{rows}) || (rows == 1 && shape == Shape{cols}) ||
+                    (rows == 1 && cols == 1 && shape == Shape{});
   if (!fits)
     throw Error(tensor_where(checkpoint, tensor), "is of shape " + shape.text(), "shape " + Shape{rows, cols}.text());
 }

@@ -9,7 +9,6 @@ namespace omni {
 namespace {
 
 using nlohmann::json;
-using testing::Damage;
 using testing::expect_golden;
 using testing::expect_refused;
 using testing::message_of;

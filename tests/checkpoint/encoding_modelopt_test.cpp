@@ -111,6 +111,22 @@ TEST(ModelOpt, PerChannelBlocksAndMx) {
   expect_same_weight(fixture.stored().read("a"), mx);
 }
 
+TEST(ModelOpt, IntegersWithSmoothedInputs) {
+  StoredFixture f;
+  f.config = of_algorithm("W8A8_SQ_PER_CHANNEL");
+  const Weight want = encoded("int8_weight_only", 6, 8);
+  add_fp8(f, "a", want);
+  f.tensors["a.input_scale"] = single(0.5F);
+  f.tensors["a.pre_quant_scale"] = cast(random_tensor(Shape{8}, 1), DType::kBF16);
+  for (int64_t i = 0; i < 8; ++i) f.set<uint16_t>("a.pre_quant_scale", i, 0x3f00);
+  const OpenFixture fixture(f);
+  EXPECT_EQ(fixture.check(), 1);
+  const Weight got = fixture.stored().read("a");
+  EXPECT_TRUE(got.scheme.smooth && got.scheme.act == ActQuant::kStatic && got.scheme.act_codes == DType::kI8);
+  for (int64_t i = 0; i < 48; ++i)
+    EXPECT_EQ(decode(got).f32()[i], 0.5F * decode(want).f32()[i]) << "W = values * diag(smooth)";
+}
+
 TEST(ModelOpt, FactorsOfTheInputBecomeSmooth) {
   StoredFixture f;
   f.config = of_algorithm("NVFP4_AWQ");

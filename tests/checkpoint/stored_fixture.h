@@ -91,15 +91,15 @@ inline std::string message_of(const StoredFixture& fixture) {
 }
 
 // One thing broken in a sound fixture, and words that the message must contain.
-struct Damage {
+struct Breakage {
   std::string what;
   std::function<void(StoredFixture&)> apply;
   std::vector<std::string> words;
 };
 
-inline void expect_refused(const StoredFixture& sound, const std::vector<Damage>& table) {
+inline void expect_refused(const StoredFixture& sound, const std::vector<Breakage>& table) {
   ASSERT_EQ(message_of(sound), "");
-  for (const Damage& damage : table) {
+  for (const Breakage& damage : table) {
     StoredFixture broken = sound;
     for (auto& [name, tensor] : broken.tensors) {
       Tensor copy(tensor.dtype(), tensor.shape());
