@@ -18,7 +18,7 @@ enum class ComputeType : uint8_t { kBF16, kF32 };
 enum class LoadFormat : uint8_t { kCheckpoint, kDummy };
 
 struct ModelOptions {
-  std::string model;                   // folder, or the name of a bundled model ("mini-flux")
+  std::string model;                   // folder, GGUF reference, or a bundled model ("mini-flux")
   std::string quantization;            // a name, a scheme text or JSON; "" = as the checkpoint stores it
   std::string diffusion_quantization;  // the same, for a model that has diffusion stages; not beside the other
   std::vector<std::string> ignored_layers;
@@ -43,6 +43,21 @@ struct ImageRequest {
   std::vector<float> noise;     // start latent [channels, height / 8, width / 8] instead of the seed's
 };
 
+struct TextRequest {
+  std::string prompt;
+  std::vector<int32_t> prompt_ids;  // instead of prompt: token ids as they are
+  bool chat_template = true;        // false: prompt as it is
+  int max_tokens = 128;
+  bool ignore_end = false;     // go on to max_tokens
+  bool prompt_logits = false;  // TextDone brings the logits of every prompt position
+};
+
+using Request = std::variant<ImageRequest, TextRequest>;
+
+// What a model gives, and so which request it takes.
+enum class Output : uint8_t { kImage, kText };
+
+// step of steps: denoise steps of a picture, or tokens of a text (steps: at most so many).
 struct Progress {
   uint64_t request = 0;
   int image = 0, step = 0, steps = 0;
@@ -56,6 +71,17 @@ struct ImageDone {
   std::vector<uint8_t> rgb;
   ImageTimings timings;
 };
+struct TextTimings {
+  double prefill_s = 0, decode_s = 0;
+};
+struct TextDone {
+  uint64_t request = 0;
+  std::vector<int32_t> token_ids;  // what was generated, with the end token if one came
+  std::string finish_reason;       // "stop" or "length"
+  int prompt_tokens = 0;
+  std::vector<float> prompt_logits;  // [prompt_tokens, vocabulary], when asked
+  TextTimings timings;
+};
 struct Finished {
   uint64_t request = 0;
 };
@@ -64,7 +90,7 @@ struct Failed {
   std::string message;  // WHERE: WHAT (expected ...)
   bool usage = false;   // the request was wrong, not the job
 };
-using Event = std::variant<Progress, ImageDone, Finished, Failed>;
+using Event = std::variant<Progress, ImageDone, TextDone, Finished, Failed>;
 using EventSink = std::function<void(const Event&)>;
 
 // Owns one model and the threads that compute it. Used by one thread; throws omni::Error when the model cannot be
@@ -76,9 +102,9 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  uint64_t submit(ImageRequest request);  // checks nothing; what is wrong with it arrives as Failed
-  bool step(const EventSink& sink);       // one unit of work; false when there is none
-  void run(const EventSink& sink);        // steps until idle
+  uint64_t submit(Request request);  // checks nothing; what is wrong with it arrives as Failed
+  bool step(const EventSink& sink);  // one unit of work; false when there is none
+  void run(const EventSink& sink);   // steps until idle
 
   const Ledger& ledger() const;  // what became of every weight
   double load_seconds() const;

@@ -1,8 +1,10 @@
 #include "omni/engine.h"
 
 #include <chrono>
+#include <deque>
 #include <utility>
 
+#include "base/error.h"
 #include "engine/loader.h"
 
 namespace omni {
@@ -20,18 +22,29 @@ struct Engine::State {
   LoadedModel model;
   double load_seconds = 0;
   uint64_t next_request = 1;
+  std::deque<Failed> refused;  // requests the pipeline did not take
 };
 
 Engine::Engine(const ModelOptions& options) : state_(std::make_unique<State>(options)) {}
 Engine::~Engine() = default;
 
-uint64_t Engine::submit(ImageRequest request) {
+uint64_t Engine::submit(Request request) {
   const uint64_t id = state_->next_request++;
-  state_->model.pipeline->submit(id, std::move(request));
+  try {
+    state_->model.pipeline->submit(id, std::move(request));
+  } catch (const Error& error) {
+    state_->refused.push_back({id, error.what(), error.fault() == Fault::kUsage});
+  }
   return id;
 }
 
 bool Engine::step(const EventSink& sink) {
+  if (!state_->refused.empty()) {
+    const Failed failed = std::move(state_->refused.front());
+    state_->refused.pop_front();
+    sink(failed);
+    return true;
+  }
   return state_->model.pipeline->step(state_->exec, sink);
 }
 

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "pipelines/model_location.h"
-#include "pipelines/text_to_image.h"
+#include "pipelines/pipeline_list.h"
 #include "quant/config.h"
 
 namespace omni {
@@ -30,11 +30,16 @@ ModelOptions with_gguf_model(ModelOptions options, const QuantConfig& config) {
 
 }  // namespace
 
-LoadedModel load_model(const ModelOptions& options, Exec& exec, Load load) {
-  const PipelineScope scope = TextToImage::scope();
-  QuantConfig config = quant_config(options, scope);
-  FluxPipelineConfig pipeline = FluxPipelineConfig::load(find_model(options.model));
-  pipeline.files = component_files(with_gguf_model(options, config), scope.components, scope.by_default[0]);
+LoadedModel load_model(const ModelOptions& asked, Exec& exec, Load load) {
+  const ModelFiles files = ModelFiles::read(find_model(asked.model));
+  const PipelineEntry& kind = find_pipeline(files);
+  if (kind.makes == Output::kText && !asked.diffusion_quantization.empty()) {
+    throw usage_error("--diffusion-quantization-config", "is given, and " + asked.model + " has no diffusion stage",
+                      "--quantization or --quantization-config");
+  }
+  const PipelineScope scope = kind.scope();
+  QuantConfig config = quant_config(asked, scope);
+  const ModelOptions options = with_gguf_model(asked, config);
   QuantPlan plan(std::move(config), scope);
 
   LoadedModel model;
@@ -49,12 +54,12 @@ LoadedModel load_model(const ModelOptions& options, Exec& exec, Load load) {
     // A rule that matches nothing must be known before the first weight is read.
     Ledger planned;
     context.ledger = &planned;
-    { const TextToImage dry(pipeline, context, options.load_format); }
+    (void)kind.make(options, files, context);
     plan.require_all_matched(options.allow_unmatched);
     context.ledger = &model.ledger;
     context.mode = LoadMode::kLoad;
   }
-  model.pipeline = std::make_unique<TextToImage>(pipeline, context, options.load_format);
+  model.pipeline = kind.make(options, files, context);
   if (load == Load::kPlan) {
     try {
       plan.require_all_matched(options.allow_unmatched);

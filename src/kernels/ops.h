@@ -59,6 +59,34 @@ struct AttentionArgs {
   Tensor* out = nullptr;
 };
 
+// The heads of one part of a merged projection: per-head RMSNorm, then rotary embedding of the pairs (i, i + d / 2),
+// laid out for causal attention.
+//   x: [m, heads * d] f32 or bf16, rows may be strided
+//   cos, sin: [m, d / 2] f32 of these rows, or null (no rotation)
+//   out: [heads, capacity, d] f32 or bf16; rows [offset, offset + m) of each head are written
+struct SplitHeadsArgs {
+  const Tensor* x = nullptr;
+  const float* gain = nullptr;  // [d] or null (no norm)
+  float eps = 1e-6f;
+  const float* cos = nullptr;
+  const float* sin = nullptr;
+  int64_t offset = 0;
+  Tensor* out = nullptr;
+};
+
+// softmax(q k^T * scale) v of the last m tokens of a sequence; query i sees keys [0, keys - m + i]. Query head h reads
+// head h / (heads / kv_heads) of the cache.
+//   q: [heads, m, d]; k, v: [kv_heads, capacity, d], rows [0, keys) filled; all f32 or all bf16
+//   out: [m, heads * d] f32 or bf16
+struct CausalAttentionArgs {
+  const Tensor* q = nullptr;
+  const Tensor* k = nullptr;
+  const Tensor* v = nullptr;
+  int64_t keys = 0;
+  float scale = 1;
+  Tensor* out = nullptr;
+};
+
 // Images lie as [height, width, channels] f32 (NHWC, batch 1). A padded image is what a convolution reads: in
 // Exec::compute dtype, [height + 2, width + 2, padded_channels(channels)], with a border (and channel tail) of zeros.
 inline int64_t padded_channels(int64_t channels) {

@@ -7,6 +7,7 @@
 
 #include "checkpoint/weight_source.h"
 #include "nn/conv.h"
+#include "nn/embedding.h"
 #include "nn/ledger.h"
 #include "nn/linear.h"
 #include "nn/pack_cache.h"
@@ -60,7 +61,9 @@ class Scope {
   Conv upsample_conv(std::string_view name, int64_t c_in, int64_t c_out) const;  // 3x3 over the image repeated 2 x 2
   Tensor vector(std::string_view name, int64_t size) const;                      // a norm's gain or shift, f32
   Tensor table(std::string_view name, int64_t rows, int64_t cols) const;         // an embedding, as stored
-  bool has(std::string_view name) const { return source_->has(full(name)); }     // a tensor by its full name
+  // A table of rows kept in the form the plan chose, decoded row by row (a token embedding).
+  Embedding embedding(std::string_view name, int64_t rows, int64_t cols, Role role = Role::kSensitive) const;
+  bool has(std::string_view name) const { return source_->has(full(name)); }  // a tensor by its full name
 
  private:
   std::string full(std::string_view name) const;

@@ -34,4 +34,24 @@ void attention(Exec& exec, const AttentionArgs& args) {
   dispatch(exec, cpu::attention, cuda::attention, args);
 }
 
+void split_heads(Exec& exec, const SplitHeadsArgs& args) {
+  const Tensor &x = *args.x, &out = *args.out;
+  assert(is_float_operand(x) && is_float_operand(out) && out.contiguous() && out.shape().rank() == 3);
+  assert(x.cols() == out.shape()[0] * out.shape()[2] && out.shape()[2] <= 512);
+  assert((args.cos == nullptr) == (args.sin == nullptr) && (args.cos == nullptr || out.shape()[2] % 2 == 0));
+  assert(args.offset >= 0 && args.offset + x.rows() <= out.shape()[1]);
+  dispatch(exec, cpu::split_heads, cuda::split_heads, args);
+}
+
+void causal_attention(Exec& exec, const CausalAttentionArgs& args) {
+  const Tensor &q = *args.q, &k = *args.k, &v = *args.v;
+  assert(q.shape().rank() == 3 && k.shape() == v.shape() && q.contiguous() && k.contiguous() && v.contiguous());
+  assert(is_float_operand(q) && q.dtype() == k.dtype() && q.dtype() == v.dtype());
+  assert(q.shape()[0] % k.shape()[0] == 0 && q.shape()[2] == k.shape()[2] && q.shape()[2] <= 512);
+  assert(args.keys >= q.shape()[1] && args.keys <= k.shape()[1]);
+  assert(args.out->rows() == q.shape()[1] && args.out->cols() == q.shape()[0] * q.shape()[2]);
+  assert(is_float_operand(*args.out));
+  dispatch(exec, cpu::causal_attention, cuda::causal_attention, args);
+}
+
 }  // namespace omni::ops

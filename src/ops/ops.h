@@ -24,6 +24,8 @@ Activation concat(Exec& exec, const Tensor& plain, const Tensor& activated, Act 
 
 void qkv(Exec& exec, const QkvArgs& args);
 void attention(Exec& exec, const AttentionArgs& args);
+void split_heads(Exec& exec, const SplitHeadsArgs& args);
+void causal_attention(Exec& exec, const CausalAttentionArgs& args);
 
 // The padded image (kernels/ops.h) of x [h, w, c] f32.
 Tensor pad_image(Exec& exec, const Tensor& x);

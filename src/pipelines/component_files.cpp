@@ -61,8 +61,11 @@ ComponentFiles component_files(const ModelOptions& options, const std::vector<st
 }
 
 ComponentPlace find_component(const ComponentFiles& files, const fs::path& model, const std::string& component) {
-  const fs::path folder = model / component;
-  const JsonObject config = JsonObject::load(folder / "config.json");
+  return find_component(files, model / component, JsonObject::load(model / component / "config.json"), component);
+}
+
+ComponentPlace find_component(const ComponentFiles& files, const fs::path& folder, const JsonObject& config,
+                              const std::string& component) {
   const auto it = files.find(component);
   if (it == files.end()) return {folder, config};
   const fs::path own = config_beside(it->second);

@@ -27,5 +27,8 @@ struct ComponentPlace {
 };
 ComponentPlace find_component(const ComponentFiles& files, const std::filesystem::path& model,
                               const std::string& component);
+// The same for a model of one component, whose folder is the model's own.
+ComponentPlace find_component(const ComponentFiles& files, const std::filesystem::path& folder,
+                              const JsonObject& config, const std::string& component);
 
 }  // namespace omni

@@ -13,6 +13,7 @@ std::filesystem::path find_model(const std::string& model) {
   std::error_code ignored;
   if (model.empty()) throw usage_error("MODEL", "is empty", "a folder or the name of a bundled model");
   if (fs::is_directory(model, ignored)) return model;
+  if (fs::is_regular_file(model, ignored) && fs::path(model).extension() == ".gguf") return model;
   if (model.find('/') == std::string::npos) {
     std::vector<fs::path> roots;
     if (const char* root = std::getenv("OMNI_MODELS"); root != nullptr && *root != '\0') roots.emplace_back(root);
@@ -27,8 +28,8 @@ std::filesystem::path find_model(const std::string& model) {
       if (fs::is_directory(root / model, ignored)) return root / model;
     }
   }
-  throw Error(model, fs::exists(model, ignored) ? "is not a folder" : "there is no such folder or bundled model",
-              "a diffusers folder, or mini-flux");
+  throw Error(model, fs::exists(model, ignored) ? "is neither a folder nor a .gguf file" : "there is no such folder or bundled model",
+              "a diffusers or transformers folder, a .gguf file, or mini-flux");
 }
 
 }  // namespace omni

@@ -4,7 +4,7 @@
 
 namespace omni {
 
-// The folder of MODEL: a folder, or the name of a bundled model, looked for in $OMNI_MODELS, beside the program
+// Where MODEL lies: a folder or .gguf file, or the name of a bundled model, looked for in $OMNI_MODELS, beside the program
 // (../models,
 // ../../models ..., ../share/omni/models) and in ./models. Throws Error listing what was tried.
 std::filesystem::path find_model(const std::string& model);

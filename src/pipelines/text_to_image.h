@@ -58,7 +58,7 @@ class TextToImage final : public Pipeline {
   // kPlan: layers get no weights and only the ledger is of use.
   TextToImage(const FluxPipelineConfig& config, LoadContext& context, LoadFormat format);
 
-  void submit(uint64_t id, ImageRequest request) override;
+  void submit(uint64_t id, Request request) override;
   bool step(Exec& exec, const EventSink& sink) override;
   std::vector<std::string> unread() const override { return unread_; }
 

@@ -28,6 +28,14 @@ void attention(Exec&, const AttentionArgs&) {
   absent();
 }
 
+void split_heads(Exec&, const SplitHeadsArgs&) {
+  absent();
+}
+
+void causal_attention(Exec&, const CausalAttentionArgs&) {
+  absent();
+}
+
 void pad_image(Exec&, const PadImageArgs&) {
   absent();
 }

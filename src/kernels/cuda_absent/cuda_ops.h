@@ -8,6 +8,8 @@ void norm(Exec& exec, const NormArgs& args);
 void produce(Exec& exec, const ProduceArgs& args);
 void qkv(Exec& exec, const QkvArgs& args);
 void attention(Exec& exec, const AttentionArgs& args);
+void split_heads(Exec& exec, const SplitHeadsArgs& args);
+void causal_attention(Exec& exec, const CausalAttentionArgs& args);
 void pad_image(Exec& exec, const PadImageArgs& args);
 void conv(Exec& exec, const ConvArgs& args);
 // values: [c_out, c_in, kh, kw] f32. The result's rows = c_out, cols = kh * kw * padded_channels(c_in).
