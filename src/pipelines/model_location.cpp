@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "checkpoint/gguf_reference.h"
 
 namespace omni {
 
@@ -13,7 +14,7 @@ std::filesystem::path find_model(const std::string& model) {
   std::error_code ignored;
   if (model.empty()) throw usage_error("MODEL", "is empty", "a folder or the name of a bundled model");
   if (fs::is_directory(model, ignored)) return model;
-  if (fs::is_regular_file(model, ignored) && fs::path(model).extension() == ".gguf") return model;
+  if (model.ends_with(".gguf") || model.find(':') != std::string::npos) return find_gguf(model);
   if (model.find('/') == std::string::npos) {
     std::vector<fs::path> roots;
     if (const char* root = std::getenv("OMNI_MODELS"); root != nullptr && *root != '\0') roots.emplace_back(root);

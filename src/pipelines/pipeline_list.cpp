@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "checkpoint/gguf_reference.h"
 #include "pipelines/component_files.h"
 #include "pipelines/text_generation.h"
 #include "pipelines/text_to_image.h"
@@ -63,14 +64,14 @@ ModelFiles ModelFiles::read(const fs::path& path) {
       files.config = JsonObject::load(path / "config.json");
       return files;
     }
-    const bool has_gguf = std::ranges::any_of(fs::directory_iterator(path), [](const fs::directory_entry& entry) {
-      return entry.path().extension() == ".gguf";
-    });
-    if (!has_gguf) {
-      throw Error(path.string(), "holds no model", "a folder with model_index.json, config.json or a .gguf file");
+    const std::vector<fs::path> models = gguf_models(path);
+    if (models.size() != 1) {
+      throw Error(path.string(), models.empty() ? "holds no model" : "holds several GGUF models",
+                  models.empty() ? "a folder with model_index.json, config.json or a .gguf file" : "the path of one");
     }
+    files.path = models[0];
   }
-  files.gguf_architecture = open_checkpoint(path)->metadata("general.architecture");
+  files.gguf_architecture = open_checkpoint(files.path)->metadata("general.architecture");
   return files;
 }
 

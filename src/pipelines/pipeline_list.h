@@ -18,7 +18,7 @@ struct ModelFiles {
   std::filesystem::path path;        // a folder, or a .gguf file
   std::optional<JsonObject> index;   // model_index.json
   std::optional<JsonObject> config;  // config.json
-  std::string gguf_architecture;     // of a .gguf file, or of the one in a folder that has neither of the above
+  std::string gguf_architecture;     // of a .gguf file; path is that file for a folder that holds nothing else
   static ModelFiles read(const std::filesystem::path& path);  // throws Error
 
   std::string architecture() const;  // what config.json names; "" when it names none

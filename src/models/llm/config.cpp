@@ -7,12 +7,10 @@
 #include <optional>
 
 #include "base/error.h"
+#include "models/llm/limits.h"
 
 namespace omni {
 namespace {
-
-constexpr int64_t kMaxLayers = 1024, kMaxWidth = 1 << 16, kMaxHidden = 1 << 20, kMaxVocab = 1 << 24;
-constexpr int64_t kMaxHeads = 1024, kMaxHeadDim = 512, kMaxExperts = 4096, kMaxPositions = 1 << 28;
 
 // What an architecture fixes; everything else is in its config.
 struct Family {
