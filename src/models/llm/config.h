@@ -55,5 +55,7 @@ std::vector<int32_t> llm_end_tokens(const JsonObject& config, int64_t vocab);
 // Architectures from_json and from_gguf know, sorted.
 std::vector<std::string_view> llm_architectures();
 std::vector<std::string_view> llm_gguf_architectures();
+// GGUF's name of one of llm_architectures().
+std::string_view llm_gguf_architecture(std::string_view architecture);
 
 }  // namespace omni

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <array>
+#include <cassert>
 #include <cmath>
 
 #include "base/error.h"
@@ -165,6 +167,12 @@ LlmConfig LlmConfig::from_gguf(const Checkpoint& checkpoint) {
   const int64_t end = file->integer_or("tokenizer.ggml.eos_token_id", -1);
   if (end >= 0 && end < c.vocab) c.end_tokens.push_back(static_cast<int32_t>(end));
   return c;
+}
+
+std::string_view llm_gguf_architecture(std::string_view architecture) {
+  const auto* family = std::ranges::find(kFamilies, architecture, &GgufFamily::architecture);
+  assert(family != kFamilies.end());
+  return family->name;
 }
 
 std::vector<std::string_view> llm_gguf_architectures() {
