@@ -33,7 +33,6 @@ Embedding Scope::embedding(std::string_view name, int64_t rows, int64_t cols, Ro
                              : float_weight(cast(values, context_->exec->compute));
       row.error = row.quantized ? relative_error(values, weight, pool) : 0;
     }
-    advance(stored.bytes);
     row.bytes_packed = weight.bytes();
     if (context_->mode == LoadMode::kExport && decision.action != Action::kKeep) {
       context_->sink->take(*source_, path, weight);
