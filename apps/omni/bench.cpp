@@ -9,6 +9,7 @@
 #include "base/thread_pool.h"
 #include "commands.h"
 #include "common_flags.h"
+#include "load_engine.h"
 #include "terminal.h"
 
 namespace omni::cli {
@@ -40,7 +41,8 @@ ImageTimings paint(Engine& engine, const ImageRequest& request) {
 
 int run(const Flags& flags) {
   const ModelOptions options = flags.common.options();
-  Engine engine(options);
+  const std::unique_ptr<Engine> loaded = load_engine(options, flags.common.quiet);
+  Engine& engine = *loaded;
   ImageRequest request = flags.image.request(flags.prompt);
   if (request.steps == 0) request.steps = 20;
   paint(engine, request);  // warm: the scratch memory has grown, the files are in memory

@@ -18,6 +18,8 @@ void CommonFlags::add_to(CLI::App& app) {
   app.add_option("--ignored-layers", ignored_layers, "layers that stay as stored: names or patterns, comma-separated");
   app.add_option("--gguf-model", gguf_model,
                  "GGUF with the main component's weights: FILE.gguf, FOLDER:QUANT or OWNER/NAME:QUANT");
+  app.add_option("--pack-cache", pack_cache,
+                 "a folder that keeps quantized weights, so that the next start need not quantize");
   app.add_option("--component", components,
                  "NAME=PATH: this component's weights from another file or folder; once a component")
       ->expected(1)
@@ -78,6 +80,7 @@ ModelOptions CommonFlags::options() const {
   if (threads < 0 || threads > 1024) throw usage_error("--threads", "is " + std::to_string(threads), "0 to 1024");
   o.threads = threads;
   o.gguf_model = gguf_model;
+  o.pack_cache = pack_cache;
   for (const std::string& component : components) {
     const size_t equals = component.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == component.size())
@@ -133,7 +136,10 @@ nlohmann::json quantization_json(const std::string& wish, const Ledger& ledger) 
         {"weights", t.weights},     {"quantized", t.quantized},       {"kept_sensitive", t.kept_sensitive},
         {"fallbacks", t.fallbacks}, {"bytes_stored", t.bytes_stored}, {"bytes_packed", t.bytes_packed}};
   }
-  return {{"wish", wish.empty() ? nlohmann::json() : nlohmann::json(wish)}, {"components", components}};
+  nlohmann::json out = {{"wish", wish.empty() ? nlohmann::json() : nlohmann::json(wish)}, {"components", components}};
+  if (ledger.cache_hits + ledger.cache_misses > 0)
+    out["pack_cache"] = {{"hits", ledger.cache_hits}, {"misses", ledger.cache_misses}};
+  return out;
 }
 
 }  // namespace omni::cli

@@ -13,6 +13,7 @@ namespace omni::cli {
 struct CommonFlags {
   std::string model, quantization, quantization_config, diffusion_quantization_config,
       dtype = "auto", device = "auto", load_format = "auto", log_level = "info";
+  std::string pack_cache;
   std::string ignored_layers, gguf_model;
   std::vector<std::string> components;  // NAME=PATH
   int threads = 0;

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "checkpoint/checkpoint.h"
 #include "generate.h"
+#include "load_engine.h"
 #include "media/image.h"
 #include "taps.h"
 #include "terminal.h"
@@ -69,7 +70,8 @@ int generate_image(const GenerateFlags& flags) {
     throw usage_error("--json", "stands beside -o -", "one of the two on stdout");
   if (flags.prompt.empty()) throw usage_error("--prompt", "is empty", "a text");
   check_output(flags.output, flags.images);
-  Engine engine(options);
+  const std::unique_ptr<Engine> loaded = load_engine(options, flags.common.quiet);
+  Engine& engine = *loaded;
   std::unique_ptr<TapWriter> taps;
   if (!flags.taps.empty()) {
     taps = std::make_unique<TapWriter>(flags.taps, flags.taps_filter);

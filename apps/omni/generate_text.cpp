@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "checkpoint/checkpoint.h"
 #include "generate.h"
+#include "load_engine.h"
 #include "taps.h"
 #include "terminal.h"
 
@@ -77,7 +78,8 @@ void print_json(const TextDone& done, const Engine& engine, const std::string& w
 int generate_text(const GenerateFlags& flags) {
   const ModelOptions options = flags.common.options();
   const TextRequest request = request_of(flags);
-  Engine engine(options);
+  const std::unique_ptr<Engine> loaded = load_engine(options, flags.common.quiet);
+  Engine& engine = *loaded;
   std::unique_ptr<TapWriter> taps;
   if (!flags.taps.empty()) {
     taps = std::make_unique<TapWriter>(flags.taps, flags.taps_filter);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "load_engine.h"
 #include "media/quality.h"
 #include "tensor/exec.h"
 #include "terminal.h"
@@ -80,7 +81,8 @@ VerifyArm run_arm(const std::string& name, const ModelOptions& options, const Im
                   const std::vector<VerifyCase>& cases, bool quiet) {
   VerifyArm arm{.name = name};
   reset_peak_resident();
-  Engine engine(options);
+  const std::unique_ptr<Engine> loaded = load_engine(options, quiet);
+  Engine& engine = *loaded;
   arm.load_s = engine.load_seconds();
   arm.weight_bytes = engine.ledger().packed_bytes();
   for (const LedgerRow& row : engine.ledger().rows) {

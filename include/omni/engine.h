@@ -27,6 +27,9 @@ struct ModelOptions {
   // Weights from elsewhere: of a component by its name (file or folder), and of the main component as GGUF.
   std::vector<std::pair<std::string, std::string>> component_files;
   std::string gguf_model;
+  std::string pack_cache;  // a folder that keeps quantized, packed weights for the next start; "": none
+  // Called while weights load, with bytes of stored weights done and in all; from the loading thread.
+  std::function<void(int64_t done, int64_t total)> progress;
   int threads = 0;               // 0: every CPU this process may use
   bool strict = false;           // any fallback is an error
   bool allow_unmatched = false;  // a rule that matches no weight is a warning

@@ -49,6 +49,7 @@ LoadedModel load_model(const ModelOptions& asked, Exec& exec, Load load) {
                       .mode = LoadMode::kPlan,
                       .strict = options.strict ? Strict::kYes : Strict::kNo,
                       .check_values = load == Load::kPlan};
+  std::optional<PackCache> cache;
   if (load == Load::kWeights) {
     for (const std::string& note : plan.config().notes) log_warning(note);
     // A rule that matches nothing must be known before the first weight is read.
@@ -58,8 +59,18 @@ LoadedModel load_model(const ModelOptions& asked, Exec& exec, Load load) {
     plan.require_all_matched(options.allow_unmatched);
     context.ledger = &model.ledger;
     context.mode = LoadMode::kLoad;
+    if (!options.pack_cache.empty()) context.pack_cache = &cache.emplace(options.pack_cache);
+    if (options.progress) {
+      int64_t total = 0;
+      for (const LedgerRow& row : planned.rows) total += row.kernel.empty() ? 0 : row.bytes_stored;
+      context.progress = [&options, total](int64_t done) { options.progress(done, total); };
+    }
   }
   model.pipeline = kind.make(options, files, context);
+  if (cache) {
+    model.ledger.cache_hits = cache->hits();
+    model.ledger.cache_misses = cache->misses();
+  }
   if (load == Load::kPlan) {
     try {
       plan.require_all_matched(options.allow_unmatched);

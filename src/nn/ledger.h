@@ -36,6 +36,8 @@ struct Ledger {
   int64_t largest_load =
       0;  // bytes of the largest single weight while it was (or would be) packed: f32, canonical and packed
 
+  int64_t cache_hits = 0, cache_misses = 0;  // of the pack cache, matrices
+
   std::vector<ComponentTotal> totals() const;  // a component each, in order of first appearance
   int64_t packed_bytes() const;
 };
