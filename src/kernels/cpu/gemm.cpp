@@ -13,7 +13,6 @@ constexpr int64_t kUnitsPerThread = 4;  // enough to even out threads that are i
 constexpr int64_t kCachedRowBytes = 512 << 10;
 constexpr int64_t kTilesForPanel = 12;     // least tiles that pay for fetching a panel
 constexpr int64_t kTilesForExpansion = 4;  // least tiles that pay for an expansion
-constexpr int64_t kTilesToPrefetch = 8;    // fewer tiles than this do not hide the wait for a cold panel
 
 // Steps [first_step, first_step + steps) of k, as runs of A.
 struct Block {
@@ -29,7 +28,6 @@ struct Plan {
   const Block* blocks = nullptr;
   const int64_t* first_rows = nullptr;  // of the tiles of a line, and the line's end
   int64_t block_count = 0;
-  int64_t threads = 1;
   std::byte* scratch = nullptr;
   int64_t scratch_bytes = 0, expanded_offset = 0;
 };
@@ -78,28 +76,6 @@ TileOutput tile_output(const TileOutput& panel, int64_t row) {
   return out;
 }
 
-// While few tiles are multiplied with one panel, the panel that this thread will most likely take next comes to the
-// cache, a part with each tile.
-class NextPanel {
- public:
-  NextPanel(const Plan& plan, int64_t unit, const Block& block, int64_t tiles) {
-    if (tiles >= kTilesToPrefetch || plan.expanded_offset > 0) return;
-    const PanelView& panels = plan.job.panels;
-    at_ = panels.data + (unit + plan.threads) % plan.split.panels * panels.panel_bytes + block.first_step * kStepBytes;
-    steps_ = (block.steps + tiles - 1) / tiles;
-  }
-  void fetch_part() {
-    for (int64_t i = 0; i < steps_; ++i, at_ += kStepBytes) {
-      __builtin_prefetch(at_, 0, 2);
-      __builtin_prefetch(at_ + kStepBytes / 2, 0, 2);
-    }
-  }
-
- private:
-  const std::byte* at_ = nullptr;
-  int64_t steps_ = 0;
-};
-
 // One block of rows times one panel.
 void run_unit(const Plan& plan, int64_t unit, int thread) {
   const Gemm& job = plan.job;
@@ -123,11 +99,9 @@ void run_unit(const Plan& plan, int64_t unit, int thread) {
       table.expand(job.panels, panel, block.first_step, block.steps, vectors.groups, expanded);
       in.panel = expanded;
     }
-    NextPanel next(plan, unit, block, last_tile - first_tile);
     int64_t line = first_tile / split.tiles_per_line, of_line = first_tile % split.tiles_per_line;
     for (int64_t tile = first_tile; tile < last_tile; ++tile) {
       const int64_t row = plan.first_rows[of_line], rows = plan.first_rows[of_line + 1] - row;
-      next.fetch_part();
       // One block of k: the accumulators of all tiles may share a place that stays in the L1 cache.
       std::byte* acc = scratch + (plan.block_count == 1 ? 0 : (tile - first_tile) * kTileBytes);
       in.a = job.a + line * job.line_stride + row * job.row_stride;
@@ -206,7 +180,6 @@ void gemm(Exec& exec, const Gemm& job) {
   int64_t* first_rows = scratch_array<int64_t>(exec, plan.split.tiles_per_line + 1);
   for (int64_t tile = 0; tile <= plan.split.tiles_per_line; ++tile) first_rows[tile] = plan.split.first_row(tile);
   plan.first_rows = first_rows;
-  plan.threads = exec.threads();
   plan.runs = run;
   plan.blocks = blocks;
   const int64_t tiles = plan.block_count == 1 ? 1 : plan.split.tiles_per_block;
