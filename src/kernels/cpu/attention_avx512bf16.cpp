@@ -81,12 +81,32 @@ void pack_k(const AttentionPack& job) {
   }
 }
 
+// The first words of two rows of 32, alternating, and the last ones.
+struct Alternate {
+  uint16_t low[32], high[32];
+  constexpr Alternate() : low(), high() {
+    for (int i = 0; i < 32; ++i) {
+      low[i] = static_cast<uint16_t>(i / 2 + i % 2 * 32);
+      high[i] = static_cast<uint16_t>(low[i] + 16);
+    }
+  }
+};
+constexpr Alternate kAlternate;
+
 // Two rows of values become one row of pairs.
 void pack_v(const AttentionPack& job) {
   const AttentionShape& s = job.shape;
   const auto* v = static_cast<const uint16_t*>(job.v);
+  const __m512i low = _mm512_loadu_si512(kAlternate.low), high = _mm512_loadu_si512(kAlternate.high);
   for (int64_t key = job.begin; key < job.begin + kPanel; key += 2) {
-    for (int64_t c = 0; c < s.padded_d; c += 16) {
+    int64_t c = 0;
+    for (; key + 1 < s.keys && c + 32 <= s.d; c += 32) {
+      const __m512i even = _mm512_loadu_si512(v + key * s.d + c), odd = _mm512_loadu_si512(v + (key + 1) * s.d + c);
+      uint32_t* out = job.packed_v + (c / kPanel * (s.padded_keys / 2) + key / 2) * kPanel + c % kPanel;
+      _mm512_storeu_si512(out, _mm512_permutex2var_epi16(even, low, odd));
+      _mm512_storeu_si512(out + 16, _mm512_permutex2var_epi16(even, high, odd));
+    }
+    for (; c < s.padded_d; c += 16) {
       const int64_t left = s.d - c, n = left < 0 ? 0 : left < 16 ? left : 16;
       const auto row = [&](int64_t at) {
         const __mmask16 mask = at < s.keys ? V::low(n) : __mmask16{0};
