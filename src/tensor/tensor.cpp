@@ -1,5 +1,8 @@
 #include "tensor/tensor.h"
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -36,8 +39,14 @@ Buffer::Buffer(Device device, std::byte* data, size_t bytes, std::shared_ptr<con
 
 std::shared_ptr<Buffer> Buffer::allocate(Device device, size_t bytes) {
   if (device.kind != DeviceKind::kCpu) throw Error("device", "this build has no CUDA memory", "--device cpu");
-  const size_t rounded = (bytes + 63) / 64 * 64;
-  void* data = std::aligned_alloc(64, rounded == 0 ? 64 : rounded);
+  // Large buffers lie on huge pages where the system has them: fewer faults, and address translations that stay cached.
+  constexpr size_t kHugePage = size_t{2} << 20;
+  const size_t alignment = bytes >= 2 * kHugePage ? kHugePage : 64;
+  const size_t rounded = (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
+  void* data = std::aligned_alloc(alignment, rounded);
+#if defined(MADV_HUGEPAGE)
+  if (data != nullptr && alignment == kHugePage) madvise(data, rounded, MADV_HUGEPAGE);  // advice: may be refused
+#endif
   if (data == nullptr)
     throw Error("memory", "no room for " + std::to_string(bytes) + " bytes", "a smaller size or batch");
   return std::shared_ptr<Buffer>(new Buffer(device, static_cast<std::byte*>(data), bytes, nullptr));
