@@ -44,7 +44,7 @@ class SteadyState : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(SteadyState, ADenoiseStepAllocatesNothing) {
   Engine engine(ModelOptions{.model = testing::model("mini-flux").string(), .quantization = GetParam()});
-  engine.submit({.prompt = "a cat", .width = 64, .height = 64, .steps = 8, .seed = 1});
+  engine.submit(ImageRequest{.prompt = "a cat", .width = 64, .height = 64, .steps = 8, .seed = 1});
   int64_t worst = 0;
   int steps = 0;
   int64_t before = 0;
