@@ -84,8 +84,8 @@ void check_packing(const PackedInt& packed, const std::string& where) {
 
 std::vector<std::string> sorted_names(std::vector<std::string> names) {
   std::ranges::sort(names);
-  const auto twice = std::ranges::unique(names);
-  names.erase(twice.begin(), twice.end());
+  const auto twice = std::unique(names.begin(), names.end());
+  names.erase(twice, names.end());
   return names;
 }
 

@@ -160,8 +160,8 @@ std::vector<std::string> matrix_modules(const Checkpoint& checkpoint) {
     if (name.ends_with(kPacked)) out.push_back(name.substr(0, name.size() - kPacked.size()));
   }
   std::ranges::sort(out);
-  const auto twice = std::ranges::unique(out);
-  out.erase(twice.begin(), twice.end());
+  const auto twice = std::unique(out.begin(), out.end());
+  out.erase(twice, out.end());
   return out;
 }
 

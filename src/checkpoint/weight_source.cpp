@@ -95,7 +95,7 @@ std::string fill(std::string_view theirs, const RuleMatch& match) {
 std::vector<int64_t> row_order(const NameRule& rule, int64_t rows) {
   std::vector<int64_t> from(static_cast<size_t>(rows));
   std::iota(from.begin(), from.end(), int64_t{0});
-  if (rule.swap_halves) std::ranges::rotate(from, from.begin() + rows / 2);
+  if (rule.swap_halves) std::rotate(from.begin(), from.begin() + rows / 2, from.end());
   if (rule.rope_heads > 0) {
     const int64_t head = rows / rule.rope_heads;
     for (int64_t i = 0; i < rows; ++i) {

@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <system_error>
@@ -46,13 +47,22 @@ size_t aligned(size_t bytes) {
   throw Error(file.string(), what, "a whole entry of the pack cache");
 }
 
+// Of the header, but for the hash itself, and all that follows.
+uint64_t hash_of(const Header& header, std::span<const std::byte> data) {
+  std::array<std::byte, sizeof(Header)> bytes;
+  std::memcpy(bytes.data(), static_cast<const void*>(&header), sizeof(Header));
+  constexpr size_t kAt = offsetof(Header, data_hash);
+  std::fill_n(bytes.begin() + kAt, sizeof(header.data_hash), std::byte{0});
+  return XXH3_64bits_withSeed(data.data(), data.size(), XXH3_64bits(bytes.data(), bytes.size()));
+}
+
 Header read_header(std::span<const std::byte> bytes, const std::filesystem::path& file) {
   Header header;
   if (bytes.size() < sizeof(Header)) damaged(file, "is cut off");
   std::memcpy(static_cast<void*>(&header), bytes.data(), sizeof(Header));
   if (header.magic != kMagic || header.version != kPackVersion) damaged(file, "is no entry of this version");
   if (header.file_bytes != bytes.size()) damaged(file, "is " + std::to_string(bytes.size()) + " bytes long");
-  if (header.data_hash != XXH3_64bits(bytes.data() + sizeof(Header), bytes.size() - sizeof(Header)))
+  if (header.data_hash != hash_of(header, bytes.subspan(sizeof(Header))))
     damaged(file, "holds other bytes than were written");
   return header;
 }
@@ -174,7 +184,7 @@ void PackCache::store(const Key& key, const Entry& entry) const {
       const Tensor& tensor = entry.weight.*kParts[i];
       if (!tensor.empty()) std::memcpy(bytes.data() + header.parts[i].begin, tensor.raw(), header.parts[i].bytes);
     }
-    header.data_hash = XXH3_64bits(bytes.data() + sizeof(Header), bytes.size() - sizeof(Header));
+    header.data_hash = hash_of(header, std::as_bytes(std::span(bytes)).subspan(sizeof(Header)));
     std::memcpy(bytes.data(), static_cast<const void*>(&header), sizeof(Header));
     write_file_whole(path(key), bytes);
   } catch (const std::exception& error) {

@@ -160,10 +160,10 @@ Weight concat_rows(std::span<const Weight> parts, std::string_view where) {
 namespace {
 
 // Rows of one part of a weight that correspond to rows [begin, begin + count) of it.
-Tensor part_rows(const Tensor& part, int group_rows, int64_t begin, int64_t count, std::string_view where) {
+Tensor part_rows(const Tensor& part, int group_rows, int64_t begin, int64_t count, int64_t rows,
+                 std::string_view where) {
   if (part.empty() || group_rows == 0) return part;
-  if (begin % group_rows != 0 ||
-      (count % group_rows != 0 && begin / group_rows + (count + group_rows - 1) / group_rows < part.rows()))
+  if (begin % group_rows != 0 || (count % group_rows != 0 && begin + count != rows))
     throw Error(std::string(where),
                 "rows " + std::to_string(begin) + " to " + std::to_string(begin + count) + " cut a scale group of " +
                     std::to_string(group_rows) + " rows",
@@ -212,8 +212,9 @@ Weight with_rows(const Weight& weight, int64_t rows, Take take) {
 
 Weight slice_rows(const Weight& weight, int64_t begin, int64_t count, std::string_view where) {
   assert(begin >= 0 && count >= 0 && begin + count <= weight.rows);
-  return with_rows(weight, count,
-                   [&](const Tensor& part, int group) { return part_rows(part, group, begin, count, where); });
+  return with_rows(weight, count, [&](const Tensor& part, int group) {
+    return part_rows(part, group, begin, count, weight.rows, where);
+  });
 }
 
 Weight permute_rows(const Weight& weight, std::span<const int64_t> from, std::string_view where) {

@@ -76,10 +76,10 @@ TEST_F(WeightSourceTest, AnUnknownDialectIsAnErrorThatListsTheKnown) {
 }
 
 TEST_F(WeightSourceTest, AQuantizedCheckpointWithoutItsEncodingIsRefusedByName) {
-  for (const char* config : {R"({"quantization_config": {"quant_method": "gptq"}})",
-                             R"({"text_config": {"quantization_config": {"quant_method": "gptq"}}})"}) {
+  for (const char* config : {R"({"quantization_config": {"quant_method": "aqlm"}})",
+                             R"({"text_config": {"quantization_config": {"quant_method": "aqlm"}}})"}) {
     const std::string text = message([&] { (void)open(config); });
-    EXPECT_TRUE(has(text, "'gptq'") && has(text, "plain")) << text;
+    EXPECT_TRUE(has(text, "'aqlm'") && has(text, "plain")) << text;
   }
   EXPECT_TRUE(has(message([&] { (void)open(R"({"quantization_config": []})"); }), "quantization_config"));
   EXPECT_TRUE(has(message([&] { (void)open(R"({"quantization_config": {}})"); }), "quant_method"));

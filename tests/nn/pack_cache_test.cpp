@@ -94,9 +94,7 @@ TEST_F(PackCacheTest, ADamagedEntryIsMadeAnew) {
     std::string bytes = sound;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
     write_file_whole(entry_file(), bytes);
-    const std::optional<PackCache::Entry> found = cache.find(key, 40, 256);
-    // A flip within the sizes of parts is seen as such, one in the data by its hash.
-    if (found) expect_same(packed("int8"), found->weight);
+    EXPECT_FALSE(cache.find(key, 40, 256)) << "a bit of byte " << at;
   }
   for (const size_t size : {size_t{0}, size_t{7}, size_t{100}, last}) {
     write_file_whole(entry_file(), sound.substr(0, size));
