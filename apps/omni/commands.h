@@ -11,6 +11,7 @@ Command add_bench(CLI::App& app);
 Command add_generate(CLI::App& app);
 Command add_inspect(CLI::App& app);
 Command add_methods(CLI::App& app);
+Command add_models(CLI::App& app);
 Command add_plan(CLI::App& app);
 Command add_verify(CLI::App& app);
 

@@ -27,6 +27,7 @@ int run(int argc, char** argv) {
   add(omni::cli::add_generate(app));
   add(omni::cli::add_inspect(app));
   add(omni::cli::add_methods(app));
+  add(omni::cli::add_models(app));
   add(omni::cli::add_plan(app));
   add(omni::cli::add_verify(app));
   try {

@@ -38,6 +38,17 @@ std::unique_ptr<Pipeline> make_text_generation(const ModelOptions& options, cons
   return std::make_unique<TextGeneration>(TextModelConfig::load(files, elsewhere), context, options.load_format);
 }
 
+std::vector<std::string> text_architectures() {
+  std::vector<std::string> names;
+  for (const std::string_view name : llm_architectures()) names.emplace_back(name);
+  for (const std::string_view name : llm_gguf_architectures()) names.push_back("gguf: " + std::string(name));
+  return names;
+}
+
+std::vector<std::string> picture_architectures() {
+  return {std::string(kFluxClass)};
+}
+
 bool is_text_to_image(const ModelFiles& files) {
   return files.index && files.index->string("_class_name") == kFluxClass;
 }
@@ -81,8 +92,10 @@ std::string ModelFiles::architecture() const {
 
 std::span<const PipelineEntry> pipelines() {
   static constexpr std::array kKinds = {
-      PipelineEntry{"text generation", Output::kText, is_text_generation, TextGeneration::scope, make_text_generation},
-      PipelineEntry{"text to image", Output::kImage, is_text_to_image, TextToImage::scope, make_text_to_image},
+      PipelineEntry{"text generation", Output::kText, is_text_generation, TextGeneration::scope, make_text_generation,
+                    text_architectures},
+      PipelineEntry{"text to image", Output::kImage, is_text_to_image, TextToImage::scope, make_text_to_image,
+                    picture_architectures},
   };
   return kKinds;
 }

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "nn/scope.h"
@@ -32,6 +33,8 @@ struct PipelineEntry {
   PipelineScope (*scope)();
   // kPlan: layers get no weights and only the ledger is of use.
   std::unique_ptr<Pipeline> (*make)(const ModelOptions& options, const ModelFiles& files, LoadContext& context);
+  // Names by which files say that they are of this kind, sorted; those of GGUF files begin with "gguf: ".
+  std::vector<std::string> (*architectures)();
 };
 
 std::span<const PipelineEntry> pipelines();  // sorted by name

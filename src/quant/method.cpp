@@ -21,7 +21,6 @@ constexpr std::array kMethods = {
     MethodName{"comfy_nvfp4", kAbsent, "nvfp4"},
     MethodName{"compressed-tensors", kStored, kAny},
     MethodName{"experts_int8", kAbsent, "int8"},
-    MethodName{"fbgemm_fp8", kAbsent, "fp8"},
     MethodName{"fp4", kOnline, "nvfp4"},
     MethodName{"fp8", kOnline, "fp8"},
     MethodName{"fp8_per_block", kOnline, "fp8/128x128"},
@@ -43,7 +42,7 @@ constexpr std::array kMethods = {
     MethodName{"mxfp8", kOnline, "mxfp8"},
     MethodName{"nf4", kOnline, "nf4"},
     MethodName{"nvfp4", kOnline, "nvfp4"},
-    MethodName{"quanto", kAbsent, "int8 or int4"},
+    MethodName{"quanto", kStored, "int8 or int4"},
     MethodName{"quark_svdquant", kAbsent, "mxfp4"},
     MethodName{"quark_w4a8", kAbsent, "mxfp4"},
     MethodName{"svdquant", kStored, "nvfp4"},
@@ -55,8 +54,8 @@ struct Alias {
   std::string_view written, name;
 };
 constexpr std::array kAliases = {
-    Alias{"auto-round", "inc"},   Alias{"awq_marlin", "awq"},        Alias{"compressed_tensors", "compressed-tensors"},
-    Alias{"gptq_marlin", "gptq"}, Alias{"modelopt_fp8", "modelopt"},
+    Alias{"auto-round", "inc"}, Alias{"awq_marlin", "awq"},   Alias{"compressed_tensors", "compressed-tensors"},
+    Alias{"fbgemm_fp8", "fp8"}, Alias{"gptq_marlin", "gptq"}, Alias{"modelopt_fp8", "modelopt"},
 };
 
 std::string lower(std::string_view text) {
@@ -142,8 +141,8 @@ std::vector<std::string> known_method_names() {
   for (const MethodName& method : kMethods) names.emplace_back(method.name);
   for (const Preset& preset : presets()) names.emplace_back(preset.name);
   std::ranges::sort(names);
-  const auto twice = std::ranges::unique(names);
-  names.erase(twice.begin(), twice.end());
+  const auto twice = std::unique(names.begin(), names.end());
+  names.erase(twice, names.end());
   return names;
 }
 

@@ -18,9 +18,14 @@ struct Algorithm {
   std::string_view algo, method, family;
 };
 constexpr std::array kModelOpt = {
-    Algorithm{"FP8", "modelopt", "fp8"},           Algorithm{"FP8_PER_CHANNEL_PER_TOKEN", "modelopt", "fp8"},
-    Algorithm{"FP8_PB_WO", "modelopt", "fp8"},     Algorithm{"MIXED_PRECISION", "modelopt_mixed", ""},
-    Algorithm{"MXFP8", "modelopt_mxfp8", "mxfp8"}, Algorithm{"NVFP4", "modelopt_fp4", "nvfp4"},
+    Algorithm{"FP8", "modelopt", "fp8"},
+    Algorithm{"FP8_PER_CHANNEL_PER_TOKEN", "modelopt", "fp8"},
+    Algorithm{"FP8_PB_WO", "modelopt", "fp8"},
+    Algorithm{"MIXED_PRECISION", "modelopt_mixed", ""},
+    Algorithm{"MXFP8", "modelopt_mxfp8", "mxfp8"},
+    Algorithm{"NVFP4", "modelopt_fp4", "nvfp4"},
+    Algorithm{"NVFP4_AWQ", "modelopt_fp4", "nvfp4"},
+    Algorithm{"W4A16_NVFP4", "modelopt_fp4", "nvfp4"},
 };
 
 // The family of numbers that a compressed-tensors format holds.
@@ -34,7 +39,7 @@ constexpr std::array kFormats = {
 
 // The family that a method's name asks for.
 std::string_view family_of(std::string_view method) {
-  if (method.starts_with("fp8") || method == "fbgemm_fp8" || method == "torchao_float8_weight_only") return "fp8";
+  if (method.starts_with("fp8") || method == "torchao_float8_weight_only") return "fp8";
   if (method == "fp4" || method == "nvfp4" || method == "modelopt_fp4") return "nvfp4";
   if (method == "int8" || method == "mxfp4" || method == "mxfp8") return method;
   return "";
@@ -131,7 +136,7 @@ void check_parameters(const json& spec, const json& metadata) {
 }
 
 bool agrees(const QuantRule& rule, const StoredMethod& stored) {
-  if (rule.method == stored.method || (rule.method == "fp8" && stored.method == "fbgemm_fp8")) return true;
+  if (rule.method == stored.method) return true;
   const bool family = !stored.family.empty() && family_of(rule.method) == stored.family;
   return family && (rule.kind == Kind::kScheme || rule.method == "fp8");
 }

@@ -121,7 +121,7 @@ TEST(QuantConfig, WhatIsNoSpecIsRefusedNamingKeyValueAndWhatIsAccepted) {
       {{{"method", "modelopt"}, {"quant_algo", "FP5"}}, {"quant_algo", "FP5", "NVFP4", "MIXED_PRECISION"}},
       {{{"quant_algo", 4}}, {"quant_algo", "4"}},
       {"hqq", {"'hqq'", "known", "int4/g64/asym"}},
-      {"quanto", {"'quanto'", "int8 or int4"}},
+      {"aqlm", {"'aqlm'", "int4/g128"}},
       {{{"method", "fp8"}, {"ignored_layers", 3}}, {"ignored_layers", "3"}},
       {{{"method", "fp8"}, {"ignored_layers", {"a"}}, {"ignore", {"a"}}}, {"ignored_layers", "ignore"}},
       {{{"method", "fp8"}, {"ignored_layers", {"re:("}}}, {"regular expression"}},

@@ -45,7 +45,7 @@ TEST(StoredMethod, IsReadFromEverySpellingOfMetadata) {
       {kCompressedFp8, "compressed-tensors", "fp8"},
       {kCompressedNvfp4, "compressed-tensors", "nvfp4"},
       {{{"quant_method", "fp8"}}, "fp8", "fp8"},
-      {{{"quant_method", "fbgemm_fp8"}}, "fbgemm_fp8", "fp8"},
+      {{{"quant_method", "fbgemm_fp8"}}, "fp8", "fp8"},
       {kModelOptFp8, "modelopt", "fp8"},
       {{{"quant_method", "modelopt"}, {"quant_algo", "fp8-per-channel-per-token"}}, "modelopt", "fp8"},
       {kModelOptNvfp4, "modelopt_fp4", "nvfp4"},
