@@ -91,8 +91,9 @@ bool is_fp8_of(std::string_view method, const QuantScheme& scheme) {
 bool in_family(std::string_view method, const QuantScheme& scheme) {
   const std::string_view family = family_of(method);
   if (family == "fp8") return is_fp8_of(method, scheme);
-  if (family == "nvfp4") {
-    return has_float_scales(scheme, DType::kF4E2M1) && scheme.scale.dtype == DType::kF8E4M3;
+  if (family == "nvfp4") {  // compressed-tensors divides by the outer scale: both levels in one f32 a group
+    return has_float_scales(scheme, DType::kF4E2M1) && scheme.scale.group == Group{1, 16} &&
+           scheme.scale.dtype != DType::kF8E8M0;
   }
   if (family == "mxfp4" || family == "mxfp8") {
     return has_float_scales(scheme, family == "mxfp4" ? DType::kF4E2M1 : DType::kF8E4M3) &&

@@ -1,6 +1,7 @@
 // The document and the table of `omni plan`.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -74,6 +75,24 @@ TEST(Plan, TheTableGroupsBlocksByTheirNumbersAndHasNoColoursInAPipe) {
     EXPECT_NE(r.out.find(part), std::string::npos) << part << " is not in\n" << r.out;
   }
   EXPECT_EQ(r.out.find('\033'), std::string::npos);
+}
+
+// Qwen3-30B-A3B: 18 867 weights, of which no byte is read.
+TEST(Plan, ThirtyBillionParametersInExpertsArePlannedInAnInstant) {
+  const testing::TemporaryFolder folder;
+  std::ofstream(folder.path() / "config.json") << R"({
+    "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "hidden_size": 2048, "head_dim": 128,
+    "intermediate_size": 6144, "moe_intermediate_size": 768, "num_experts": 128, "num_experts_per_tok": 8,
+    "num_hidden_layers": 48, "num_attention_heads": 32, "num_key_value_heads": 4, "vocab_size": 151936,
+    "rms_norm_eps": 1e-6, "rope_theta": 1000000.0, "hidden_act": "silu", "tie_word_embeddings": false,
+    "max_position_embeddings": 40960, "norm_topk_prob": true, "decoder_sparse_step": 1, "mlp_only_layers": [],
+    "attention_bias": false, "torch_dtype": "bfloat16"})";
+  const auto begin = std::chrono::steady_clock::now();
+  const Result r = omni({"plan", folder.path().string(), "--load-format", "dummy", "--quantization", "fp8"});
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_NE(r.out.find("model.layers.{0..47}.mlp.experts.{0..127}.down_proj  x6144"), std::string::npos) << r.out;
+  EXPECT_LT(seconds, 2);
 }
 
 TEST(Plan, AFallbackIsCountedWithItsReasonsAndIsAnErrorWithStrict) {

@@ -94,7 +94,6 @@ TEST(ReportedBugs, Bug05_NoneAgainstAQuantizedCheckpointIsAConflict) {
 }
 
 TEST(ReportedBugs, Bug06_AnExplicitMethodAgreesWithTheStoredOneOrAFamilyOrIsAConflict) {
-  const std::string nvfp4 = "fp4/g16/f8e4m3/outer:f32:tensor";
   const struct {
     const char *wish, *scheme, *method;
     bool agrees;
@@ -107,6 +106,8 @@ TEST(ReportedBugs, Bug06_AnExplicitMethodAgreesWithTheStoredOneOrAFamilyOrIsACon
       {"fp8", "mxfp8", "modelopt", false},
       {"fp4", "nvfp4", "modelopt", true},
       {"nvfp4", "nvfp4", "compressed-tensors", true},
+      {"nvfp4", "fp4/g16/f32", "compressed-tensors", true},
+      {"nvfp4", "fp4/g32/f8e8m0", "compressed-tensors", false},
       {"modelopt_fp4", "nvfp4", "modelopt", true},
       {"modelopt_fp4", "nvfp4", "modelopt_fp4", true},
       {"modelopt_fp4", "fp8/tensor", "modelopt", false},
