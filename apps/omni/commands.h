@@ -13,6 +13,7 @@ Command add_inspect(CLI::App& app);
 Command add_methods(CLI::App& app);
 Command add_models(CLI::App& app);
 Command add_plan(CLI::App& app);
+Command add_quantize(CLI::App& app);
 Command add_verify(CLI::App& app);
 
 }  // namespace omni::cli

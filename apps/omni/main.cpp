@@ -29,6 +29,7 @@ int run(int argc, char** argv) {
   add(omni::cli::add_methods(app));
   add(omni::cli::add_models(app));
   add(omni::cli::add_plan(app));
+  add(omni::cli::add_quantize(app));
   add(omni::cli::add_verify(app));
   try {
     app.parse(argc, argv);

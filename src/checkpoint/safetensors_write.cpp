@@ -126,6 +126,11 @@ void SafetensorsWriter::write(std::string_view name, std::span<const std::byte> 
   it->second.written = true;
 }
 
+bool SafetensorsWriter::has(std::string_view name) const {
+  const auto it = places_.find(name);
+  return it != places_.end() && it->second.written;
+}
+
 void SafetensorsWriter::keep() {
   assert(std::ranges::all_of(places_, [](const auto& item) { return item.second.written; }));
   for (File& file : files_) file.file.keep(file.bytes);  // the index is the last

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "checkpoint/module_list.h"
 #include "checkpoint/pack_words.h"
 #include "quant/codec_parts.h"
 
@@ -226,27 +227,43 @@ json input_args(const QuantScheme& s) {
   return args;
 }
 
-json CompressedTensorsSpelling::config(std::span<const SpelledWeight> weights,
-                                       std::span<const std::string> kept) const {
-  std::vector<std::pair<QuantScheme, std::vector<std::string>>> groups;
+// Weights of one scheme: every Linear, or modules by their names.
+struct ConfigGroup {
+  QuantScheme scheme;
+  bool linear = true;
+  std::vector<std::string> names;
+};
+
+std::vector<ConfigGroup> config_groups_of(std::span<const SpelledWeight> weights) {
+  std::vector<ConfigGroup> groups;
   for (const SpelledWeight& w : weights) {
-    auto it = std::ranges::find(groups, w.scheme, [](const auto& group) { return group.first; });
-    if (it == groups.end()) it = groups.insert(groups.end(), {w.scheme, {}});
-    it->second.push_back(w.name);
+    const bool linear = names_linear(w.name);
+    auto it =
+        std::ranges::find_if(groups, [&](const ConfigGroup& g) { return g.scheme == w.scheme && g.linear == linear; });
+    if (it == groups.end()) it = groups.insert(groups.end(), {w.scheme, linear, {}});
+    it->names.push_back(w.name);
   }
   // The largest group is "every Linear"; the library looks at names first.
-  std::ranges::stable_sort(groups, std::greater<>(), [](const auto& group) { return group.second.size(); });
+  std::ranges::stable_sort(groups, std::greater<>(), [](const ConfigGroup& g) { return g.names.size(); });
+  std::ranges::stable_sort(groups, std::greater<>(), &ConfigGroup::linear);
+  return groups;
+}
+
+json CompressedTensorsSpelling::config(std::span<const SpelledWeight> weights,
+                                       std::span<const std::string> kept) const {
+  const std::vector<ConfigGroup> groups = config_groups_of(weights);
   json config_groups = json::object();
   std::vector<std::string_view> formats;
   for (size_t i = 0; i < groups.size(); ++i) {
-    const auto& [scheme, names] = groups[i];
+    const auto& [scheme, linear, names] = groups[i];
     const Format format = *format_of(scheme);
     formats.push_back(format_name(format));
-    config_groups["group_" + std::to_string(i)] = {{"targets", i == 0 ? std::vector<std::string>{"Linear"} : names},
-                                                   {"weights", weight_args(scheme, format)},
-                                                   {"input_activations", input_args(scheme)},
-                                                   {"output_activations", nullptr},
-                                                   {"format", formats.back()}};
+    config_groups["group_" + std::to_string(i)] = {
+        {"targets", i == 0 && linear ? std::vector<std::string>{"Linear"} : names},
+        {"weights", weight_args(scheme, format)},
+        {"input_activations", input_args(scheme)},
+        {"output_activations", nullptr},
+        {"format", formats.back()}};
   }
   const bool one = std::ranges::all_of(formats, [&](std::string_view format) { return format == formats[0]; });
   return {{"quant_method", "compressed-tensors"},

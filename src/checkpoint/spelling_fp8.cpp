@@ -30,6 +30,17 @@ bool writes(const QuantScheme& s) {
          s.low_rank == 0 && s.rotation == 0 && !s.smooth && !s.ordered;
 }
 
+// An entry of the list also means every module whose last segments it is: where that would be too much, a pattern.
+std::string exact_entry(const std::string& name, std::span<const SpelledWeight> weights) {
+  const auto covers = [&](const SpelledWeight& w) {
+    return w.name.ends_with("." + name) || w.name.starts_with(name + ".");
+  };
+  if (std::ranges::none_of(weights, covers)) return name;
+  std::string pattern = "re:^";
+  for (const char c : name) pattern += c == '.' ? std::string("\\.") : std::string(1, c);
+  return pattern + "$";
+}
+
 class Fp8Spelling final : public Spelling {
  public:
   std::string_view name() const override { return "fp8"; }
@@ -69,7 +80,8 @@ class Fp8Spelling final : public Spelling {
                 {"fmt", "e4m3"},
                 {"activation_scheme", scheme.act == ActQuant::kStatic ? "static" : "dynamic"}};
     if (has_blocks(scheme)) out["weight_block_size"] = {scheme.scale.group.rows, scheme.scale.group.cols};
-    out["modules_to_not_convert"] = std::vector<std::string>(kept.begin(), kept.end());
+    out["modules_to_not_convert"] = json::array();
+    for (const std::string& name : kept) out["modules_to_not_convert"].push_back(exact_entry(name, weights));
     return out;
   }
 };

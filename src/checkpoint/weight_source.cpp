@@ -91,7 +91,17 @@ std::string fill(std::string_view theirs, const RuleMatch& match) {
   return out + std::string(match.rest);
 }
 
-// Which row of theirs each of `rows` rows of ours is.
+// Rows of a tensor in another order.
+Tensor reorder(const Tensor& tensor, const std::vector<int64_t>& from) {
+  Tensor out(tensor.dtype(), tensor.shape());
+  const int64_t row_bytes = out.bytes() / static_cast<int64_t>(from.size());
+  for (size_t i = 0; i < from.size(); ++i)
+    std::copy_n(tensor.raw() + from[i] * row_bytes, row_bytes, out.raw() + static_cast<int64_t>(i) * row_bytes);
+  return out;
+}
+
+}  // namespace
+
 std::vector<int64_t> row_order(const NameRule& rule, int64_t rows) {
   std::vector<int64_t> from(static_cast<size_t>(rows));
   std::iota(from.begin(), from.end(), int64_t{0});
@@ -106,54 +116,10 @@ std::vector<int64_t> row_order(const NameRule& rule, int64_t rows) {
   return from;
 }
 
-bool reorders(const NameRule& rule) {
-  return rule.swap_halves || rule.rope_heads > 0;
-}
-
-// Rows of a tensor in another order.
-Tensor reorder(const Tensor& tensor, const std::vector<int64_t>& from) {
-  Tensor out(tensor.dtype(), tensor.shape());
-  const int64_t row_bytes = out.bytes() / static_cast<int64_t>(from.size());
-  for (size_t i = 0; i < from.size(); ++i)
-    std::copy_n(tensor.raw() + from[i] * row_bytes, row_bytes, out.raw() + static_cast<int64_t>(i) * row_bytes);
-  return out;
-}
-
-}  // namespace
-
-// Where one of our names lies in the checkpoint.
-struct WeightSource::Place {
-  std::string name;  // their tensor, with what followed ours
-  NameRule rule;
-  int64_t stack = -1;  // index in a stacked tensor
-
-  // Rows of their tensor that hold `rows` rows of ours, and where ours begin.
-  int64_t their_rows(int64_t rows) const { return rule.rows > 0 ? rule.of_rows : rows; }
-  bool is_part() const { return rule.rows > 0 || stack >= 0; }
-};
-
-WeightSource::WeightSource(std::string component, std::unique_ptr<Checkpoint> checkpoint, const JsonObject& config,
-                           std::vector<NameMap> maps)
-    : component_(std::move(component)), checkpoint_(std::move(checkpoint)) {
-  assert(checkpoint_ != nullptr);
-  StoredCheckpoint stored = open_stored(*checkpoint_, config);
-  encoding_ = stored.parts[0].encoding;
-  stored_ = std::move(stored.weights);
-  map_ = choose_map(*checkpoint_, std::move(maps), component_);
-  check_headers(*checkpoint_, *stored_);
-}
-
-WeightSource WeightSource::dummy(std::string component, uint64_t seed) {
-  WeightSource source;
-  source.component_ = std::move(component);
-  source.seed_ = seed;
-  return source;
-}
-
-WeightSource::Place WeightSource::place(std::string_view name) const {
+NamePlace place_name(const NameMap& map, std::string_view name) {
   const NameRule* best = nullptr;
   std::optional<RuleMatch> best_match;
-  for (const NameRule& rule : map_.rules) {
+  for (const NameRule& rule : map.rules) {
     if (best != nullptr && rule.ours.size() <= best->ours.size()) continue;
     std::optional<RuleMatch> match = match_rule(rule.ours, name);
     if (!match) continue;
@@ -161,7 +127,7 @@ WeightSource::Place WeightSource::place(std::string_view name) const {
     best_match = std::move(match);
   }
   if (best == nullptr) return {std::string(name), {}, -1};
-  Place place{"", *best, -1};
+  NamePlace place{"", *best, -1};
   if (best->stacked) {
     assert(!best_match->stars.empty());
     const std::string_view digits = best_match->stars.back();
@@ -171,6 +137,25 @@ WeightSource::Place WeightSource::place(std::string_view name) const {
   }
   place.name = fill(best->theirs, *best_match);
   return place;
+}
+
+WeightSource::WeightSource(std::string component, std::unique_ptr<Checkpoint> checkpoint, const JsonObject& config,
+                           std::vector<NameMap> maps)
+    : component_(std::move(component)), checkpoint_(std::move(checkpoint)) {
+  assert(checkpoint_ != nullptr);
+  StoredCheckpoint stored = open_stored(*checkpoint_, config);
+  encoding_ = stored.parts[0].encoding;
+  stored_ = std::move(stored.weights);
+  dialects_ = maps;
+  map_ = choose_map(*checkpoint_, std::move(maps), component_);
+  check_headers(*checkpoint_, *stored_);
+}
+
+WeightSource WeightSource::dummy(std::string component, uint64_t seed) {
+  WeightSource source;
+  source.component_ = std::move(component);
+  source.seed_ = seed;
+  return source;
 }
 
 std::string WeightSource::checkpoint_name(std::string_view name) const {
@@ -225,7 +210,7 @@ Weight WeightSource::weight(std::string_view name, int64_t rows, int64_t cols) {
   const Place at = place(name);
   const int64_t begin = at.stack >= 0 ? at.stack * rows : at.rule.row;
   Weight weight = at.is_part() ? stored_->read_rows(at.name, begin, rows) : stored_->read(at.name);
-  if (reorders(at.rule)) weight = permute_rows(weight, row_order(at.rule, rows), where(name));
+  if (at.reorders()) weight = permute_rows(weight, row_order(at.rule, rows), where(name));
   return weight;
 }
 
@@ -281,7 +266,7 @@ Tensor WeightSource::tensor(std::string_view name, Shape shape) {
     std::copy_n(values.f32() + begin, shape.count(), part.f32());
     values = std::move(part);
   }
-  return reorders(at.rule) ? reorder(values, row_order(at.rule, shape[0])) : values;
+  return at.reorders() ? reorder(values, row_order(at.rule, shape[0])) : values;
 }
 
 void WeightSource::visit_bytes(std::string_view name, FunctionRef<void(std::span<const std::byte>)> visit) const {

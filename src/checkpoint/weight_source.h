@@ -30,6 +30,22 @@ struct NameMap {
   std::vector<NameRule> rules;
 };
 
+// Where one of our names lies in a dialect.
+struct NamePlace {
+  std::string name;  // their tensor, with what followed ours
+  NameRule rule;
+  int64_t stack = -1;  // index in a stacked tensor
+
+  // Rows of their tensor that hold `rows` rows of ours.
+  int64_t their_rows(int64_t rows) const { return rule.rows > 0 ? rule.of_rows : rows; }
+  bool is_part() const { return rule.rows > 0 || stack >= 0; }
+  bool reorders() const { return rule.swap_halves || rule.rope_heads > 0; }
+  bool is_whole() const { return !is_part() && !reorders(); }  // theirs is ours
+};
+NamePlace place_name(const NameMap& map, std::string_view name);
+// Which row of theirs (of the rows that are ours) each of `rows` rows of ours is.
+std::vector<int64_t> row_order(const NameRule& rule, int64_t rows);
+
 // Checkpoint + Encoding + NameMap: "the weight at this path" for one component. The dummy source answers every question
 // with seeded random values of the shape asked for. Counts what was read. Used by one thread.
 class WeightSource {
@@ -56,7 +72,7 @@ class WeightSource {
   // Every stored byte behind a weight, and which part of them it is: what a cache of it keys on.
   void visit_bytes(std::string_view name, FunctionRef<void(std::span<const std::byte>)> visit) const;
   void release(std::string_view name) const;  // the mapped pages behind a weight may leave memory
-  bool has(std::string_view name) const;  // a tensor or weight by its full name; false for dummies
+  bool has(std::string_view name) const;      // a tensor or weight by its full name; false for dummies
   // What the checkpoint holds there: [rows, cols] of a weight, or a tensor by its full name; nullopt: nothing.
   std::optional<Shape> shape(std::string_view name) const;
 
@@ -64,13 +80,16 @@ class WeightSource {
   std::vector<std::string> unread() const;  // tensors nobody asked for, sorted
   const Encoding* encoding() const { return encoding_; }
   std::string_view method() const;  // of the stored weights; "" for floats and dummies
+  const Checkpoint* checkpoint() const { return checkpoint_.get(); }  // null for dummies
+  std::string_view dialect() const { return map_.dialect; }           // "" when there is no map
+  const std::vector<NameMap>& dialects() const { return dialects_; }  // every map there is, for writing
+  NamePlace place(std::string_view name) const { return place_name(map_, name); }
   // Their name of ours, for lists in checkpoint names ("double_blocks.0.img_attn.qkv").
   std::string checkpoint_name(std::string_view name) const;
 
  private:
-  struct Place;
+  using Place = NamePlace;
   WeightSource() = default;
-  Place place(std::string_view name) const;
   int64_t stack_count(const Place& at, const StoredWeight& stored, int64_t rows) const;
   bool is_quantized_table(std::string_view name, const Shape& shape) const;
   std::string component_;
@@ -78,6 +97,7 @@ class WeightSource {
   const Encoding* encoding_ = nullptr;
   std::unique_ptr<StoredWeights> stored_;
   NameMap map_;
+  std::vector<NameMap> dialects_;
   mutable std::set<std::string, std::less<>> read_;  // describing a weight counts as asking for it
   uint64_t seed_ = 0;
   mutable bool checked_ = false;

@@ -30,7 +30,7 @@ ModelOptions with_gguf_model(ModelOptions options, const QuantConfig& config) {
 
 }  // namespace
 
-LoadedModel load_model(const ModelOptions& asked, Exec& exec, Load load) {
+LoadedModel load_model(const ModelOptions& asked, Exec& exec, Load load, WeightSink* sink) {
   const ModelFiles files = ModelFiles::read(find_model(asked.model));
   const PipelineEntry& kind = find_pipeline(files);
   if (kind.makes == Output::kText && !asked.diffusion_quantization.empty()) {
@@ -48,9 +48,10 @@ LoadedModel load_model(const ModelOptions& asked, Exec& exec, Load load) {
                       .ledger = &model.ledger,
                       .mode = LoadMode::kPlan,
                       .strict = options.strict ? Strict::kYes : Strict::kNo,
-                      .check_values = load == Load::kPlan};
+                      .check_values = load == Load::kPlan,
+                      .sink = sink};
   std::optional<PackCache> cache;
-  if (load == Load::kWeights) {
+  if (load != Load::kPlan) {
     for (const std::string& note : plan.config().notes) log_warning(note);
     // A rule that matches nothing must be known before the first weight is read.
     Ledger planned;
@@ -58,7 +59,8 @@ LoadedModel load_model(const ModelOptions& asked, Exec& exec, Load load) {
     (void)kind.make(options, files, context);
     plan.require_all_matched(options.allow_unmatched);
     context.ledger = &model.ledger;
-    context.mode = LoadMode::kLoad;
+    context.mode = load == Load::kExport ? LoadMode::kExport : LoadMode::kLoad;
+    if (sink != nullptr) sink->planned();
     if (!options.pack_cache.empty()) context.pack_cache = &cache.emplace(options.pack_cache);
     if (options.progress) {
       int64_t total = 0;

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "nn/ledger.h"
+#include "nn/weight_sink.h"
 #include "omni/engine.h"
 #include "pipelines/pipeline.h"
 #include "quant/plan.h"
@@ -20,7 +21,8 @@ struct LoadedModel {
 
 // Finds, plans and loads (or only plans) the model that options name: the one place where a request for a model becomes
 // layers. Throws Error.
-enum class Load { kPlan, kWeights };
-LoadedModel load_model(const ModelOptions& options, Exec& exec, Load load);
+enum class Load { kPlan, kWeights, kExport };
+// sink: kExport only, where the weights go; the pipeline is then only planned.
+LoadedModel load_model(const ModelOptions& options, Exec& exec, Load load, WeightSink* sink = nullptr);
 
 }  // namespace omni

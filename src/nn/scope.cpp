@@ -176,13 +176,11 @@ void Scope::load_group(std::span<const Part> parts, Role role, Linear& linear) c
     context_->ledger->largest_load = std::max(context_->ledger->largest_load, part.out * in * 4 + packed_bytes);
     rows.push_back(std::move(row));
   }
+  if (context_->mode == LoadMode::kPlan && context_->sink != nullptr) {
+    for (const Part& part : parts) tell_sink(part);
+  }
   if (context_->mode == LoadMode::kExport) {
-    for (size_t i = 0; i < parts.size(); ++i) {
-      if (parts[i].decision.action != Action::kKeep)
-        context_->sink->take(*source_, parts[i].name,
-                             load_part(parts[i].name, parts[i].stored, parts[i].decision, rows[i]));
-      advance(parts[i].stored.bytes);
-    }
+    for (size_t i = 0; i < parts.size(); ++i) hand_to_sink(parts[i], rows[i]);
   }
   if (context_->mode == LoadMode::kLoad) linear.add(road.choice.kernel, packed(parts, road, rows), out);
   for (LedgerRow& row : rows) context_->ledger->rows.push_back(std::move(row));
@@ -246,6 +244,21 @@ void Scope::advance(int64_t bytes) const {
   if (context_->progress) context_->progress(context_->bytes_done);
 }
 
+void Scope::tell_sink(const Part& part) const {
+  context_->sink->plan_weight(*source_, {.name = part.name,
+                                         .rows = part.stored.rows,
+                                         .cols = part.stored.cols,
+                                         .scheme = part.scheme(),
+                                         .floats = part.weight_float(context_->exec->compute),
+                                         .changed = part.decision.action != Action::kKeep});
+}
+
+void Scope::hand_to_sink(const Part& part, LedgerRow& row) const {
+  if (!context_->sink->wants(*source_, part.name)) return;
+  context_->sink->take(*source_, part.name, load_part(part.name, part.stored, part.decision, row));
+  source_->release(part.name);
+}
+
 Linear Scope::merged_linear(const std::vector<std::string>& names, const std::vector<int64_t>& outs, int64_t in,
                             Bias bias, Role role) const {
   assert(names.size() == outs.size() && !names.empty());
@@ -302,6 +315,10 @@ Tensor Scope::parameter(std::string_view name, Shape shape, DType kept_as) const
                                              .target = std::string(dtype_name(kept_as)),
                                              .bytes_stored = storage_bytes(stored, shape.count()),
                                              .bytes_packed = storage_bytes(kept_as, shape.count())});
+  if (context_->mode == LoadMode::kPlan && context_->sink != nullptr) {
+    context_->sink->plan_tensor(*source_, name, shape);
+  }
+  if (context_->mode == LoadMode::kExport) context_->sink->take_tensor(*source_, name, shape);
   if (context_->mode != LoadMode::kLoad) return {};
   return kept_as == DType::kF32 ? source_->tensor(name, shape) : source_->stored_tensor(name, shape);
 }

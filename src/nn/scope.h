@@ -11,23 +11,16 @@
 #include "nn/ledger.h"
 #include "nn/linear.h"
 #include "nn/pack_cache.h"
+#include "nn/weight_sink.h"
 #include "quant/plan.h"
 
 namespace omni {
 
-// kPlan walks the same constructors with headers only, kExport hands every weight the plan changes to the sink: in both
-// layers get no weights and must not be called.
+// kPlan walks the same constructors with headers only, kExport hands the weights it wants to the sink: in both layers
+// get no weights and must not be called.
 enum class LoadMode { kLoad, kPlan, kExport };
 enum class Bias { kNo, kYes };
 enum class Strict { kNo, kYes };
-
-// Takes canonical weights one at a time while a model is walked to be written, not run (`omni quantize`).
-class WeightSink {
- public:
-  virtual ~WeightSink() = default;
-  // name: inside the component, without ".weight". Called for every weight that the plan changes.
-  virtual void take(const WeightSource& source, std::string_view name, const Weight& weight) = 0;
-};
 
 // What the construction of one model shares. Outlives its Scopes.
 struct LoadContext {
@@ -37,7 +30,7 @@ struct LoadContext {
   LoadMode mode = LoadMode::kLoad;
   Strict strict = Strict::kNo;
   bool check_values = false;        // kPlan: read the quantized values of small checkpoints too, so that damage shows
-  WeightSink* sink = nullptr;       // kExport: where weights go
+  WeightSink* sink = nullptr;       // kExport, and kPlan before it: where weights go
   PackCache* pack_cache = nullptr;  // null: none
   // Bytes of stored weights done so far; null: nobody asks.
   std::function<void(int64_t done)> progress;
@@ -81,6 +74,8 @@ class Scope {
   // Parts that make one matrix: packed and added to linear, their rows to the ledger.
   void load_group(std::span<const Part> parts, Role role, Linear& linear) const;
   Tensor merged_bias(std::span<const Part> parts) const;
+  void tell_sink(const Part& part) const;                     // kPlan
+  void hand_to_sink(const Part& part, LedgerRow& row) const;  // kExport
   // The packed matrix of parts, from the pack cache when it is there.
   Weight packed(std::span<const Part> parts, const Road& road, std::span<LedgerRow> rows) const;
   PackCache::Key cache_key(std::span<const Part> parts, const Road& road) const;

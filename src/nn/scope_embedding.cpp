@@ -23,8 +23,18 @@ Embedding Scope::embedding(std::string_view name, int64_t rows, int64_t cols, Ro
       .k = cols};
   row.bytes_packed = linear_kernels().back()->packed_bytes(problem);  // the reference keeps the canonical form
   context_->ledger->largest_load = std::max(context_->ledger->largest_load, row.bytes_packed);
+  WeightSink* sink = context_->sink;
+  if (context_->mode == LoadMode::kPlan && sink != nullptr) {
+    sink->plan_weight(*source_, {.name = path,
+                                 .rows = rows,
+                                 .cols = cols,
+                                 .scheme = problem.scheme,
+                                 .floats = problem.weight_float,
+                                 .changed = decision.action != Action::kKeep});
+  }
   Embedding table;
-  if (context_->mode != LoadMode::kPlan) {
+  const bool exported = context_->mode == LoadMode::kExport && sink->wants(*source_, path);
+  if (context_->mode == LoadMode::kLoad || exported) {
     Weight weight = source_->weight(path, rows, cols);
     if (decision.action != Action::kKeep) {
       ThreadPool* pool = context_->exec->pool;
@@ -34,9 +44,7 @@ Embedding Scope::embedding(std::string_view name, int64_t rows, int64_t cols, Ro
       row.error = row.quantized ? relative_error(values, weight, pool) : 0;
     }
     row.bytes_packed = weight.bytes();
-    if (context_->mode == LoadMode::kExport && decision.action != Action::kKeep) {
-      context_->sink->take(*source_, path, weight);
-    }
+    if (exported) sink->take(*source_, path, weight);
     if (context_->mode == LoadMode::kLoad) table = Embedding(std::move(weight));
   }
   context_->ledger->rows.push_back(std::move(row));

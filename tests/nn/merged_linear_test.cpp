@@ -162,14 +162,25 @@ TEST_F(Fallback, StrictMakesItAnErrorThatNamesTheWeightAndTheScheme) {
   EXPECT_NE(text.find("--strict"), std::string::npos) << text;
 }
 
-// Keeps what an exporting walk hands out.
+// Wants the weights that the plan changes and keeps what both walks tell.
 class Sink final : public WeightSink {
  public:
-  void take(const WeightSource& source, std::string_view name, const Weight& weight) override {
+  void plan_weight(const WeightSource&, const PlannedWeight& weight) override {
+    planned_names.push_back(weight.name);
+    if (weight.changed) changed.push_back(weight.name);
+  }
+  void plan_tensor(const WeightSource&, std::string_view name, const Shape&) override { tensors.emplace_back(name); }
+  void planned() override {}
+  bool wants(const WeightSource&, std::string_view name) const override {
+    return std::ranges::find(changed, name) != changed.end();
+  }
+  void take(WeightSource& source, std::string_view name, const Weight& weight) override {
     EXPECT_EQ(source.component(), "transformer");
     names.emplace_back(name);
     weights.push_back(weight);
   }
+  void take_tensor(WeightSource&, std::string_view name, const Shape&) override { tensors.emplace_back(name); }
+  std::vector<std::string> planned_names, changed, tensors;
   std::vector<std::string> names;
   std::vector<Weight> weights;
 };
@@ -183,12 +194,17 @@ TEST(Export, TheSinkGetsTheCanonicalWeightsThatThePlanChangesAndNoOthers) {
                                                       {"block.norm.weight", random_tensor(Shape{64}, 3)}});
   Component c(folder.path() / "x.safetensors", "{}", DType::kBF16, "int8");
   Sink sink;
-  c.context.mode = LoadMode::kExport;
   c.context.sink = &sink;
-  const Scope s = c.scope() / "block";
-  (void)s.merged_linear({"a", "b"}, {4, 6}, 64, Bias::kNo);
-  (void)s.linear("head", 64, 6, Bias::kNo, Role::kSensitive);
-  EXPECT_TRUE(s.vector("norm.weight", 64).empty());
+  for (const LoadMode mode : {LoadMode::kPlan, LoadMode::kExport}) {
+    c.context.mode = mode;
+    c.ledger.rows.clear();
+    const Scope s = c.scope() / "block";
+    (void)s.merged_linear({"a", "b"}, {4, 6}, 64, Bias::kNo);
+    (void)s.linear("head", 64, 6, Bias::kNo, Role::kSensitive);
+    EXPECT_TRUE(s.vector("norm.weight", 64).empty());
+  }
+  EXPECT_EQ(sink.planned_names, (std::vector<std::string>{"block.a", "block.b", "block.head"}));
+  EXPECT_EQ(sink.tensors, (std::vector<std::string>{"block.norm.weight", "block.norm.weight"}));
   ASSERT_EQ(sink.names, (std::vector<std::string>{"block.a", "block.b"}));
   const QuantScheme scheme = find_preset("int8")->scheme;
   for (const auto& [values, got] : {std::pair{a, sink.weights[0]}, std::pair{b, sink.weights[1]}}) {
