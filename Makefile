@@ -3,6 +3,7 @@
 #   make test          format check, floor check, all tests
 #   make test-asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make test-tsan     the thread pool and engine tests under ThreadSanitizer
+#   make fuzz          every parser of foreign bytes under libFuzzer, FUZZ_SECONDS each (60)
 #   make bench-flux    mini-FLUX against diffusers in one run (installs torch into a venv of its own)
 #   make bench-kernels GFLOP/s of the kernels beside the machine's measured peak
 #   make format        rewrite the sources in the project's style
@@ -11,7 +12,7 @@ RELEASE := build/release
 OMNI := $(RELEASE)/bin/omni
 CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/omni
 
-.PHONY: all demo test test-asan test-tsan bench-flux bench-kernels format packages-demo packages-test clean
+.PHONY: all demo test test-asan test-tsan fuzz bench-flux bench-kernels format packages-demo packages-test clean
 
 all: packages-demo
 	@tools/build $(RELEASE) omni
@@ -42,6 +43,11 @@ test-tsan: packages-test
 	@tools/build build/tsan "base_tests engine_tests" -DOMNI_TESTS=ON -DOMNI_TSAN=ON
 	build/tsan/tests/base_tests --gtest_brief=1
 	build/tsan/tests/engine_tests --gtest_brief=1 --gtest_filter='FluxTiny*:*SteadyState*'
+
+FUZZ_SECONDS ?= 60
+fuzz: packages-test
+	@tools/install_packages fuzz
+	@tools/fuzz build/fuzz $(FUZZ_SECONDS)
 
 bench-flux: packages-demo
 	@tools/build $(RELEASE) omni

@@ -53,6 +53,8 @@ nlohmann::json parse_json(std::string_view text, const std::string& where) {
     return value;
   } catch (const nlohmann::json::parse_error& e) {
     throw Error(where, "is not JSON at byte " + std::to_string(e.byte), "a JSON document");
+  } catch (const nlohmann::json::out_of_range&) {
+    throw Error(where, "holds a number that no double can", "numbers of at most 1.8e308");
   }
 }
 

@@ -57,5 +57,9 @@ TEST(Json, DeepNestingIsRefusedBeforeItIsParsed) {
             "");
 }
 
+TEST(Json, ANumberBeyondDoublesIsAnError) {
+  for (const char* text : {"1e999", "{\"a\": [-7770e7000]}"}) EXPECT_THROW(parse_json(text, "x.json"), Error) << text;
+}
+
 }  // namespace
 }  // namespace omni
