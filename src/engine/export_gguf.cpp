@@ -138,8 +138,12 @@ void GgufExport::planned() {
   }
   const auto most = std::ranges::max_element(values, {}, [](const auto& pair) { return pair.second; });
   const fs::path folder = fs::is_directory(model_ / component_) ? model_ / component_ : model_;
-  writer_ = std::make_unique<GgufWriter>(
-      file_, gguf_metadata(folder, JsonObject::load(folder / "config.json"), most->first, notes), std::move(items));
+  GgufMetadata metadata = gguf_metadata(folder, JsonObject::load(folder / "config.json"), most->first);
+  notes = std::move(metadata.notes);
+  const Tensor& factors = metadata.rope_factors;
+  if (!factors.empty()) items.push_back({"rope_freqs.weight", GgmlType::kF32, factors.shape()});
+  writer_ = std::make_unique<GgufWriter>(file_, metadata.pairs, std::move(items));
+  if (!factors.empty()) writer_->write("rope_freqs.weight", factors);
 }
 
 bool GgufExport::wants(const WeightSource& source, std::string_view name) const {

@@ -1,36 +1,25 @@
 #include "engine/gguf_metadata.h"
 
 #include <algorithm>
-#include <array>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "models/llm/config.h"
 
 namespace omni {
 namespace {
 
 namespace fs = std::filesystem;
 
-// A class of diffusers or an architecture of transformers, what GGUF calls it, and the pre-tokenizer that llama.cpp
-// knows for its family.
-struct Architecture {
-  std::string_view theirs, gguf, pre_tokenizer;
-};
-constexpr std::array kArchitectures = {
-    Architecture{"FluxTransformer2DModel", "flux", ""},       Architecture{"LlamaForCausalLM", "llama", "llama-bpe"},
-    Architecture{"Qwen2ForCausalLM", "qwen2", "qwen2"},       Architecture{"Qwen3ForCausalLM", "qwen3", "qwen2"},
-    Architecture{"Qwen3MoeForCausalLM", "qwen3moe", "qwen2"},
-};
+// The pre-tokenizer that llama.cpp knows for an architecture's family.
+std::string_view pre_tokenizer(std::string_view architecture) {
+  return architecture == "llama" ? "llama-bpe" : "qwen2";
+}
 
-const Architecture& find_architecture(const JsonObject& config) {
-  const std::string name = config.has("_class_name") ? config.string("_class_name")
-                           : config.has("architectures") && !config.strings("architectures").empty()
-                               ? config.strings("architectures")[0]
-                               : "";
-  const auto it = std::ranges::find(kArchitectures, name, &Architecture::theirs);
-  if (it != kArchitectures.end()) return *it;
-  std::string known;
-  for (const Architecture& a : kArchitectures) known += (known.empty() ? "" : ", ") + std::string(a.theirs);
+[[noreturn]] void throw_unknown(const JsonObject& config, const std::string& name) {
+  std::string known = "FluxTransformer2DModel";
+  for (const std::string_view architecture : llm_architectures()) known += ", " + std::string(architecture);
   throw Error(config.where(), "is of the architecture '" + name + "', which GGUF has no name for here",
               "one of " + known + ", or another --format");
 }
@@ -67,36 +56,58 @@ uint32_t file_type(GgmlType type) {
   }
 }
 
-// A number that newer configs keep in rope_parameters.
-double rope_theta(const JsonObject& config) {
-  if (config.has("rope_theta")) return config.number("rope_theta");
-  return config.has("rope_parameters") ? config.object("rope_parameters").number_or("rope_theta", 10000) : 10000;
+GgufValue count(int64_t value) {
+  return GgufValue::u32(static_cast<uint32_t>(value));
+}
+GgufValue real(double value) {
+  return GgufValue::f32(static_cast<float>(value));
 }
 
-void add_text_sizes(const JsonObject& config, const std::string& name, GgufPairs& out) {
-  const auto count = [&](const char* key, const char* theirs) {
-    if (config.has(theirs))
-      out.emplace_back(name + key, GgufValue::u32(static_cast<uint32_t>(config.size(theirs, 0, INT32_MAX))));
-  };
-  count(".context_length", "max_position_embeddings");
-  count(".embedding_length", "hidden_size");
-  count(".block_count", "num_hidden_layers");
-  count(".feed_forward_length", "intermediate_size");
-  count(".attention.head_count", "num_attention_heads");
-  count(".attention.head_count_kv", "num_key_value_heads");
-  count(".expert_count", "num_experts");
-  count(".expert_used_count", "num_experts_per_tok");
-  count(".expert_feed_forward_length", "moe_intermediate_size");
-  count(".vocab_size", "vocab_size");
-  const int64_t heads = config.size("num_attention_heads", 1, 1 << 20);
-  const int64_t head =
-      config.has("head_dim") ? config.size("head_dim", 1, 1 << 20) : config.size("hidden_size", 1, 1 << 30) / heads;
-  out.emplace_back(name + ".attention.key_length", GgufValue::u32(static_cast<uint32_t>(head)));
-  out.emplace_back(name + ".attention.value_length", GgufValue::u32(static_cast<uint32_t>(head)));
-  out.emplace_back(name + ".rope.dimension_count", GgufValue::u32(static_cast<uint32_t>(head)));
-  out.emplace_back(name + ".rope.freq_base", GgufValue::f32(static_cast<float>(rope_theta(config))));
-  out.emplace_back(name + ".attention.layer_norm_rms_epsilon",
-                   GgufValue::f32(static_cast<float>(config.number_or("rms_norm_eps", 1e-6))));
+void add_rope(const RopeConfig& rope, const std::string& name, GgufPairs& out) {
+  out.emplace_back(name + ".rope.freq_base", real(rope.theta));
+  if (rope.scaling != RopeScaling::kLinear && rope.scaling != RopeScaling::kYarn) return;
+  const bool yarn = rope.scaling == RopeScaling::kYarn;
+  out.emplace_back(name + ".rope.scaling.type", GgufValue::text(yarn ? "yarn" : "linear"));
+  out.emplace_back(name + ".rope.scaling.factor", real(rope.factor));
+  if (yarn) out.emplace_back(name + ".rope.scaling.original_context_length", count(rope.trained_positions));
+  if (yarn && rope.attention_factor > 0)
+    out.emplace_back(name + ".rope.scaling.attn_factor", real(rope.attention_factor));
+}
+
+void add_text_sizes(const LlmConfig& c, const std::string& name, GgufPairs& out) {
+  out.emplace_back(name + ".context_length", count(c.positions));
+  out.emplace_back(name + ".embedding_length", count(c.width));
+  out.emplace_back(name + ".block_count", count(c.layers));
+  out.emplace_back(name + ".feed_forward_length", count(c.hidden > 0 ? c.hidden : c.expert_hidden));
+  out.emplace_back(name + ".attention.head_count", count(c.heads));
+  out.emplace_back(name + ".attention.head_count_kv", count(c.kv_heads));
+  out.emplace_back(name + ".attention.key_length", count(c.head_dim));
+  out.emplace_back(name + ".attention.value_length", count(c.head_dim));
+  out.emplace_back(name + ".attention.layer_norm_rms_epsilon", real(c.eps));
+  out.emplace_back(name + ".rope.dimension_count", count(c.head_dim));
+  out.emplace_back(name + ".vocab_size", count(c.vocab));
+  add_rope(c.rope, name, out);
+  if (c.experts == 0) return;
+  out.emplace_back(name + ".expert_count", count(c.experts));
+  out.emplace_back(name + ".expert_used_count", count(c.experts_per_token));
+  out.emplace_back(name + ".expert_feed_forward_length", count(c.expert_hidden));
+}
+
+// The divisors of the rotary frequencies that Llama 3.1 stretches its context by, f32 [head_dim / 2]: as its authors
+// define them (transformers' rope type llama3). Empty for others.
+Tensor rope_factors(const LlmConfig& c) {
+  if (c.rope.scaling != RopeScaling::kLlama3) return {};
+  constexpr double kTurn = 2 * 3.14159265358979323846;
+  const auto trained = static_cast<double>(c.rope.trained_positions);
+  Tensor out(DType::kF32, Shape{c.head_dim / 2});
+  for (int64_t i = 0; i < c.head_dim / 2; ++i) {
+    const double frequency = std::pow(c.rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(c.head_dim));
+    const double turns = trained * frequency / kTurn;  // over the trained context
+    const double blend = (turns - c.rope.low_frequency) / (c.rope.high_frequency - c.rope.low_frequency);
+    const double kept = std::clamp(blend, 0.0, 1.0);
+    out.f32()[i] = static_cast<float>(1 / ((1 - kept) / c.rope.factor + kept));
+  }
+  return out;
 }
 
 // llama.cpp's kinds of tokens.
@@ -150,32 +161,34 @@ bool add_tokenizer(const fs::path& file, const JsonObject& config, std::string_v
 
 }  // namespace
 
-GgufPairs gguf_metadata(const fs::path& folder, const JsonObject& config, GgmlType type,
-                        std::vector<std::string>& notes) {
-  const Architecture& architecture = find_architecture(config);
-  const std::string name(architecture.gguf);
-  GgufPairs out = {{"general.architecture", GgufValue::text(name)},
-                   {"general.type", GgufValue::text("model")},
-                   {"general.name", GgufValue::text(fs::canonical(folder).filename().string())},
-                   {"general.file_type", GgufValue::u32(file_type(type))},
-                   {"general.quantization_version", GgufValue::u32(2)}};
-  if (architecture.pre_tokenizer.empty()) return out;
-  add_text_sizes(config, name, out);
+GgufMetadata gguf_metadata(const fs::path& folder, const JsonObject& config, GgmlType type) {
+  const std::string their_name = config.has("_class_name") ? config.string("_class_name") : llm_architecture(config);
+  const bool text = std::ranges::count(llm_architectures(), std::string_view(their_name)) > 0;
+  if (!text && their_name != "FluxTransformer2DModel") throw_unknown(config, their_name);
+  const std::string name = text ? std::string(llm_gguf_architecture(their_name)) : "flux";
+  GgufMetadata out;
+  out.pairs = {{"general.architecture", GgufValue::text(name)},
+               {"general.type", GgufValue::text("model")},
+               {"general.name", GgufValue::text(fs::canonical(folder).filename().string())},
+               {"general.file_type", GgufValue::u32(file_type(type))},
+               {"general.quantization_version", GgufValue::u32(2)}};
+  if (!text) return out;
+  const LlmConfig sizes = LlmConfig::from_json(config);
+  add_text_sizes(sizes, name, out.pairs);
+  out.rope_factors = rope_factors(sizes);
   const fs::path tokenizer = folder / "tokenizer.json";
   std::error_code failed;
   if (!fs::exists(tokenizer, failed)) {
-    notes.push_back("the model has no tokenizer.json: the file has no tokenizer");
-  } else {
-    GgufPairs keys;
-    try {
-      if (!add_tokenizer(tokenizer, config, architecture.pre_tokenizer, keys)) {
-        notes.push_back("tokenizer.json is no byte-level BPE: the file has no tokenizer");
-      }
-    } catch (const nlohmann::json::exception& e) {
-      throw Error(tokenizer.string(), std::string("has no vocabulary that can be read: ") + e.what(),
-                  "a tokenizer.json of transformers");
+    out.notes.push_back("the model has no tokenizer.json: the file has no tokenizer");
+    return out;
+  }
+  try {
+    if (!add_tokenizer(tokenizer, config, pre_tokenizer(name), out.pairs)) {
+      out.notes.push_back("tokenizer.json is no byte-level BPE: the file has no tokenizer");
     }
-    for (auto& pair : keys) out.push_back(std::move(pair));
+  } catch (const nlohmann::json::exception& e) {
+    throw Error(tokenizer.string(), std::string("has no vocabulary that can be read: ") + e.what(),
+                "a tokenizer.json of transformers");
   }
   return out;
 }
