@@ -34,7 +34,7 @@ struct ComponentTotal {
 struct Ledger {
   std::vector<LedgerRow> rows;
   int64_t largest_load =
-      0;  // bytes of the largest single weight while it was (or would be) packed: f32, canonical and packed
+      0;  // bytes of the largest single weight while it was (or would be) packed: mapped, f32, canonical and packed
 
   int64_t cache_hits = 0, cache_misses = 0;  // of the pack cache, matrices
 

@@ -173,7 +173,10 @@ void Scope::load_group(std::span<const Part> parts, Role role, Linear& linear) c
                                    : "only the reference kernel multiplies " + row.target + " here",
                   "another scheme, or no --strict");
     }
-    context_->ledger->largest_load = std::max(context_->ledger->largest_load, part.out * in * 4 + packed_bytes);
+    // The mapped pages and the packed matrix; f32 values and canonical codes too when it changes on the way.
+    const bool changes = part.decision.action != Action::kKeep || road.dequantized;
+    const int64_t live = part.stored.bytes + packed_bytes + (changes ? part.out * in * 4 + packed_bytes : 0);
+    context_->ledger->largest_load = std::max(context_->ledger->largest_load, live);
     rows.push_back(std::move(row));
   }
   if (context_->mode == LoadMode::kPlan && context_->sink != nullptr) {
