@@ -22,8 +22,8 @@ std::vector<InspectPart> open_parts(const std::string& name);
 
 // A weight, or a tensor that is part of none.
 struct InspectRow {
-  std::string name;    // inside the component; of a weight without ".weight"
-  std::string stored;  // a scheme's text or a dtype
+  std::string name;       // inside the component; of a weight without ".weight"
+  std::string stored;     // a scheme's text or a dtype
   std::string ggml_type;  // of blocks and of scalars that only GGUF has
   Shape shape;
   int64_t bytes = 0;

@@ -23,11 +23,11 @@ class Checkpoint {
   virtual const Entry* find(std::string_view name) const = 0;  // null when there is no such tensor
   // Looks into the map; throws Error when missing. Of a block format: its bytes, u8 [rows, bytes of a row].
   virtual Tensor tensor(std::string_view name) const = 0;
-  virtual void release(std::string_view name) const;  // its mapped pages may leave memory; they come back when read
-  virtual std::vector<std::string> names() const = 0;            // sorted
-  virtual std::string metadata(std::string_view key) const = 0;  // "" when there is none
+  virtual void release(std::string_view name) const;   // its mapped pages may leave memory; they come back when read
+  virtual std::vector<std::string> names() const = 0;  // sorted
+  virtual std::string metadata(std::string_view key) const = 0;          // "" when there is none
   virtual std::vector<std::string> metadata_keys() const { return {}; }  // sorted
-  virtual std::string where() const = 0;                         // file or folder, for messages
+  virtual std::string where() const = 0;                                 // file or folder, for messages
 };
 
 // A .safetensors file, an index (*.safetensors.index.json), or a folder that holds one index, a file by the name that

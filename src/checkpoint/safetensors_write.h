@@ -38,8 +38,8 @@ class SafetensorsWriter {
 
   // bytes: as many as the declared dtype and shape take.
   void write(std::string_view name, std::span<const std::byte> bytes);
-  bool has(std::string_view name) const;  // written already
-  void keep();                            // every tensor has been written
+  bool has(std::string_view name) const;         // written already
+  void keep();                                   // every tensor has been written
   int64_t bytes() const { return data_bytes_; }  // of all tensors
 
  private:

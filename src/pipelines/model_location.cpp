@@ -29,8 +29,10 @@ std::filesystem::path find_model(const std::string& model) {
       if (fs::is_directory(root / model, ignored)) return root / model;
     }
   }
-  throw Error(model, fs::exists(model, ignored) ? "is neither a folder nor a .gguf file" : "there is no such folder or bundled model",
-              "a diffusers or transformers folder, a .gguf file, or mini-flux");
+  throw Error(
+      model,
+      fs::exists(model, ignored) ? "is neither a folder nor a .gguf file" : "there is no such folder or bundled model",
+      "a diffusers or transformers folder, a .gguf file, or mini-flux");
 }
 
 }  // namespace omni

@@ -13,7 +13,7 @@ namespace omni {
 class Pipeline {
  public:
   virtual ~Pipeline() = default;
-  virtual void submit(uint64_t id, Request request) = 0;  // throws Error for a request of another kind
+  virtual void submit(uint64_t id, Request request) = 0;     // throws Error for a request of another kind
   virtual bool step(Exec& exec, const EventSink& sink) = 0;  // false when there is nothing to do
   virtual std::vector<std::string> unread() const = 0;       // tensors of the checkpoint nobody asked for
 };

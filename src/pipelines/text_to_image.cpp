@@ -179,7 +179,8 @@ void TextToImage::check(ImageRequest& wish) const {
 
 void TextToImage::submit(uint64_t id, Request request) {
   auto* wish = std::get_if<ImageRequest>(&request);
-  if (wish == nullptr) throw usage_error("request", "asks for text, and this model paints pictures", "an image request");
+  if (wish == nullptr)
+    throw usage_error("request", "asks for text, and this model paints pictures", "an image request");
   PictureJob job;
   job.request = id;
   job.wish = std::move(*wish);
