@@ -31,7 +31,8 @@ bool is_weights_of_its_folder(const fs::path& file, const Checkpoint& opened) {
   const std::vector<std::string> names = opened.names();
   if (names.empty() || file.extension() == ".json") return true;
   try {
-    const Checkpoint::Entry* entry = open_checkpoint(file.parent_path())->find(names[0]);
+    const std::unique_ptr<Checkpoint> folder = open_checkpoint(file.parent_path());
+    const Checkpoint::Entry* entry = folder->find(names[0]);
     return entry != nullptr && entry->file.filename() == file.filename();
   } catch (const Error&) {
     return true;
