@@ -5,6 +5,7 @@
 #   make test-tsan     the thread pool and engine tests under ThreadSanitizer
 #   make fuzz          every parser of foreign bytes under libFuzzer, FUZZ_SECONDS each (60)
 #   make bench-flux    mini-FLUX against diffusers in one run (installs torch into a venv of its own)
+#   make bench-codec   GB/s a type encodes and decodes, against gguf-py and torch in one run
 #   make bench-kernels GFLOP/s of the kernels beside the machine's measured peak
 #   make format        rewrite the sources in the project's style
 JOBS ?= $(shell nproc)
@@ -12,7 +13,7 @@ RELEASE := build/release
 OMNI := $(RELEASE)/bin/omni
 CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/omni
 
-.PHONY: all demo test test-asan test-tsan fuzz bench-flux bench-kernels format packages-demo packages-test clean
+.PHONY: all demo test test-asan test-tsan fuzz bench-flux bench-codec bench-kernels format packages-demo packages-test clean
 
 all: packages-demo
 	@tools/build $(RELEASE) omni
@@ -54,9 +55,14 @@ bench-flux: packages-demo
 	@bench/peers/venv $(CACHE)/bench-venv
 	$(CACHE)/bench-venv/bin/python bench/flux.py --omni $(OMNI) --model models/mini-flux
 
+bench-codec: packages-test
+	@tools/build $(RELEASE) all -DOMNI_TESTS=ON -DOMNI_BENCH=ON
+	@bench/peers/venv $(CACHE)/bench-venv
+	$(CACHE)/bench-venv/bin/python bench/codec.py --bench $(RELEASE)/bench/omni_bench_codec
+
 bench-kernels: packages-test
 	@tools/build $(RELEASE) all -DOMNI_TESTS=ON -DOMNI_BENCH=ON
-	for b in $(RELEASE)/bench/omni_bench_*; do $$b --benchmark_min_time=0.2; done
+	for b in $(RELEASE)/bench/omni_bench_gemm $(RELEASE)/bench/omni_bench_ops; do $$b --benchmark_min_time=0.2; done
 
 format:
 	git ls-files -co --exclude-standard '*.h' '*.cpp' | xargs clang-format-14 -i
