@@ -24,7 +24,7 @@ Tensor zero_words(int64_t rows, int64_t cols) {
 }  // namespace
 
 Tensor pack_words(const Weight& weight, int bits) {
-  Tensor out = zero_words(weight.rows, word_count(weight.cols, bits));
+  Tensor out = zero_words(weight.rows, word_count(WordLayout::kDense, weight.cols, bits));
   const int offset = int_range(weight.scheme.codes).low < 0 ? 1 << (bits - 1) : 0;
   for (int64_t row = 0; row < weight.rows; ++row) {
     auto* words = out.data<uint32_t>() + row * out.cols();
@@ -35,7 +35,7 @@ Tensor pack_words(const Weight& weight, int bits) {
 }
 
 Tensor pack_word_columns(const Tensor& points, int bits) {
-  Tensor out = zero_words(word_count(points.rows(), bits), points.cols());
+  Tensor out = zero_words(word_count(WordLayout::kDense, points.rows(), bits), points.cols());
   for (int64_t row = 0; row < points.rows(); ++row) {
     for (int64_t col = 0; col < points.cols(); ++col) {
       const auto code = static_cast<uint32_t>(points.f32()[row * points.row_stride() + col]);

@@ -1,17 +1,12 @@
 #pragma once
-#include <cstdint>
-
+#include "checkpoint/unpack_words.h"
 #include "quant/weight.h"
 
 namespace omni {
 
-// Integer codes in 32-bit words as one stream of bits from the lowest on, each offset by half its range: the inverse of
-// unpack_words (docs/formats.md).
+// Integer codes in 32-bit words as one stream of bits from the lowest on (WordLayout::kDense), each offset by half its
+// range: the inverse of unpack_words (docs/formats.md).
 
-// Words that count codes of bits take.
-inline int64_t word_count(int64_t count, int bits) {
-  return (count * bits + 31) / 32;
-}
 // The codes of a weight, packed along its rows: i32 [rows, words].
 Tensor pack_words(const Weight& weight, int bits);
 // Whole numbers [rows, cols] f32 from 0 to 2^bits - 1, packed along columns: i32 [words, cols].

@@ -125,7 +125,8 @@ class CompressedTensorsSpelling final : public Spelling {
     const int bits = dtype_info(w.scheme.codes).bits;
     std::vector<TensorHeader> out;
     if (format == Format::kPack) {
-      out.push_back({w.name + ".weight_packed", DType::kI32, Shape{w.rows, word_count(w.cols, bits)}});
+      out.push_back(
+          {w.name + ".weight_packed", DType::kI32, Shape{w.rows, word_count(WordLayout::kDense, w.cols, bits)}});
       out.push_back({w.name + ".weight_shape", DType::kI64, Shape{2}});
     } else if (bits == 4) {
       out.push_back({w.name + ".weight_packed", DType::kU8, Shape{w.rows, w.cols / 2}});
@@ -135,7 +136,7 @@ class CompressedTensorsSpelling final : public Spelling {
     out.push_back({w.name + ".weight_scale", scale_dtype(w.scheme), scale_shape(w)});
     if (format == Format::kNvFp4) out.push_back({w.name + ".weight_global_scale", DType::kF32, Shape{1}});
     if (w.scheme.zero == Zero::kPoint) {
-      const Shape shape{word_count(w.rows, bits), group_count(w.cols, w.scheme.scale.group.cols)};
+      const Shape shape{word_count(WordLayout::kDense, w.rows, bits), group_count(w.cols, w.scheme.scale.group.cols)};
       out.push_back({w.name + ".weight_zero_point", DType::kI32, shape});
     }
     if (w.scheme.act == ActQuant::kStatic) out.push_back({w.name + ".input_scale", DType::kF32, Shape{1}});

@@ -11,6 +11,12 @@ const ExportedWeight* ExportedComponent::find(std::string_view weight) const {
   return it == linears.end() ? nullptr : &*it;
 }
 
+int64_t ExportedComponent::bytes() const {
+  int64_t sum = 0;
+  for (const auto& [name, header] : entries) sum += header.bytes();
+  return sum;
+}
+
 bool ExportedComponent::any_changed() const {
   return std::ranges::any_of(linears, &ExportedWeight::changed);
 }
@@ -37,7 +43,10 @@ ExportedComponent& ExportFacts::component(const WeightSource& source) {
   out.dialects = source.dialects();
   for (const std::string& name : checkpoint->names()) {
     const Checkpoint::Entry& entry = *checkpoint->find(name);
-    out.entries[name] = {name, entry.dtype, entry.shape};
+    out.has_blocks = out.has_blocks || entry.dtype == DType::kNone;
+    const Tensor bytes = entry.dtype == DType::kNone ? checkpoint->tensor(name) : Tensor();
+    out.entries[name] =
+        bytes.empty() ? TensorHeader{name, entry.dtype, entry.shape} : TensorHeader{name, bytes.dtype(), bytes.shape()};
     if (std::ranges::find(out.files, entry.file) == out.files.end()) out.files.push_back(entry.file);
   }
   return out;
@@ -60,8 +69,9 @@ void ExportFacts::add(const WeightSource& source, std::string_view name, const S
   if (std::ranges::find(to.tensors, name, &ExportedTensor::name) != to.tensors.end()) return;
   const std::string theirs = source.checkpoint_name(name);
   const auto entry = to.entries.find(theirs);
-  const DType dtype = entry == to.entries.end() ? DType::kF32 : entry->second.dtype;
-  to.tensors.push_back({std::string(name), shape, dtype == DType::kNone ? DType::kF32 : dtype, theirs});
+  const DType stored = entry == to.entries.end() ? DType::kNone : entry->second.dtype;
+  const bool is_float = stored == DType::kF16 || stored == DType::kBF16;
+  to.tensors.push_back({std::string(name), shape, is_float ? stored : DType::kF32, theirs});
 }
 
 }  // namespace omni

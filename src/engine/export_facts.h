@@ -28,13 +28,15 @@ struct ExportedTensor {
 struct ExportedComponent {
   std::string name;
   std::filesystem::path weights;                // the checkpoint's file or folder
-  std::map<std::string, TensorHeader> entries;  // every tensor there; kNone: a block format
-  std::vector<std::filesystem::path> files;     // that hold them
+  std::map<std::string, TensorHeader> entries;  // every tensor there; u8 [rows, row bytes] of a block format
+  bool has_blocks = false;
+  std::vector<std::filesystem::path> files;  // that hold them
   std::vector<NameMap> dialects;
   std::vector<ExportedWeight> linears;
   std::vector<ExportedTensor> tensors;
 
   const ExportedWeight* find(std::string_view weight) const;
+  int64_t bytes() const;  // of all tensors, as stored
   bool any_changed() const;
   bool any_quantized() const;
 };

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "checkpoint/gguf_types.h"
 
 namespace omni {
 namespace {
@@ -68,6 +69,11 @@ bool is_written(const NameMap* names, const ExportedWeight& weight) {
   return weight.changed || weight.scheme.quantized() || names != nullptr;
 }
 
+void note_kv_scales(const ExportedComponent& facts, std::vector<std::string>& notes) {
+  const bool any = std::ranges::any_of(facts.entries, [](const auto& e) { return e.first.ends_with("k_scale"); });
+  if (any) notes.push_back("scales of a quantized KV cache are copied, but the new config does not declare them");
+}
+
 }  // namespace
 
 FolderExport::FolderExport(const QuantizeOptions& options, FunctionRef<void(int64_t, int64_t)> progress, fs::path model,
@@ -85,21 +91,31 @@ const FolderExport::Rewrite* FolderExport::find(std::string_view component) cons
   return it == rewrites_.end() ? nullptr : &*it;
 }
 
+std::string FolderExport::refusal_of(const Spelling& spelling) const {
+  for (const Rewrite& rewrite : rewrites_) {
+    if (std::string refusal = spelling.refusal(schemes_of(*rewrite.facts)); !refusal.empty()) return refusal;
+  }
+  return "";
+}
+
 void FolderExport::choose_spelling() {
-  std::string reasons;
+  std::string reasons, instead;
   for (const Spelling* spelling : spellings()) {
-    if (!options_.format.empty() && spelling->name() != options_.format) continue;
-    std::string refusal;
-    for (const Rewrite& rewrite : rewrites_) {
-      if (refusal.empty()) refusal = spelling->refusal(schemes_of(*rewrite.facts));
-    }
-    if (refusal.empty()) {
+    const std::string refusal = refusal_of(*spelling);
+    const bool asked = options_.format.empty() || spelling->name() == options_.format;
+    if (refusal.empty() && asked) {
       spelling_ = spelling;
       return;
     }
-    reasons += (reasons.empty() ? "" : "; ") + refusal;
+    if (refusal.empty()) instead += (instead.empty() ? "" : " or ") + std::string(spelling->name());
+    if (asked) reasons += (reasons.empty() ? "" : "; ") + refusal;
   }
-  throw NoFormat(reasons);
+  const bool gguf = rewrites_.size() == 1 && std::ranges::all_of(schemes_of(*rewrites_[0].facts), [](const auto& s) {
+                      return ggml_type_of(s).has_value();
+                    });
+  if (gguf && options_.format.empty()) throw WantsGguf();
+  if (gguf) instead += (instead.empty() ? "" : " or ") + std::string("gguf");
+  throw usage_error("--format", reasons, instead.empty() ? "another scheme: no format here holds this one" : instead);
 }
 
 void FolderExport::planned() {
@@ -120,8 +136,7 @@ void FolderExport::planned() {
 // Names that take every weight whole and in order: the checkpoint's, or those of the first dialect that has such.
 void FolderExport::choose_names(Rewrite& rewrite) {
   const ExportedComponent& facts = *rewrite.facts;
-  const bool blocks = std::ranges::any_of(facts.entries, [](const auto& e) { return e.second.dtype == DType::kNone; });
-  if (!blocks && std::ranges::all_of(facts.linears, &ExportedWeight::whole)) return;
+  if (!facts.has_blocks && std::ranges::all_of(facts.linears, &ExportedWeight::whole)) return;
   for (const NameMap& map : facts.dialects) {
     if (map.dialect.starts_with("gguf")) continue;
     const auto is_whole = [&](const ExportedWeight& w) { return place_name(map, w.name).is_whole(); };
@@ -179,7 +194,8 @@ void FolderExport::prepare(Rewrite& rewrite) {
       headers.push_back(header);
     }
   }
-  for (const auto& [name, header] : facts.entries) bytes_before_ += header.bytes();
+  bytes_before_ += facts.bytes();
+  note_kv_scales(facts, notes);
   const fs::path folder = (out_ / rewrite.folder).lexically_normal();
   fs::create_directories(folder);
   rewrite.writer = std::make_unique<SafetensorsWriter>(

@@ -39,6 +39,7 @@ class FolderExport final : public ExportSink {
     std::unique_ptr<SafetensorsWriter> writer;
   };
   void choose_spelling();
+  std::string refusal_of(const Spelling& spelling) const;
   static void choose_names(Rewrite& rewrite);
   void prepare(Rewrite& rewrite);
   // The weights of a rewrite as headers; of each the stored tensors that it replaces.

@@ -98,6 +98,23 @@ void GgufExport::announce(const NamePlace& place, const std::string& suffix, con
   target.missing += rows;
 }
 
+// NVFP4 keeps the scale of the whole tensor beside it.
+std::vector<GgufItem> GgufExport::outer_scales() const {
+  std::vector<GgufItem> out;
+  for (const ExportedWeight& weight : facts()->linears) {
+    if (ggml_type_of(weight.scheme) != GgmlType::kNVFP4 || weight.scheme.outer_scale.dtype == DType::kNone) continue;
+    const NamePlace place = place_name(names_, weight.name);
+    if (place.is_part()) {
+      throw usage_error(
+          "--format",
+          "is gguf, where " + weight.name + " is a part of " + place.name + ", whose NVFP4 has one scale for all",
+          "--format compressed-tensors");
+    }
+    out.push_back({place.name + ".scale", GgmlType::kF32, Shape{1}});
+  }
+  return out;
+}
+
 void GgufExport::planned() {
   choose_component();
   choose_names();
@@ -120,8 +137,8 @@ void GgufExport::planned() {
     announce(place_name(names_, tensor.name), "", tensor.name, vector ? GgmlType::kF32 : float_type(tensor.dtype), rows,
              cols);
   }
-  for (const auto& [name, header] : facts()->entries) bytes_before_ += header.bytes();
-  std::vector<GgufItem> items;
+  bytes_before_ = facts()->bytes();
+  std::vector<GgufItem> items = outer_scales();
   for (auto& [name, target] : targets_) {
     GgufItem item = target.item;
     if (item.shape.rank() == 3) {
@@ -176,6 +193,7 @@ void GgufExport::take(WeightSource& source, std::string_view name, const Weight&
       theirs.scheme.quantized() ? to_gguf_blocks(theirs, type, path) : as_bytes(theirs.codes, theirs.rows);
   assert(rows.cols() == row_bytes(type, weight.cols));
   put(place, std::string(kWeight), rows);
+  if (const Tensor scale = gguf_scale(theirs); !scale.empty()) writer_->write(place.name + ".scale", scale);
   wrote(path, rows.bytes());
 }
 

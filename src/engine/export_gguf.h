@@ -39,6 +39,7 @@ class GgufExport final : public ExportSink {
   const ExportedComponent* facts() const { return facts_.find(component_); }
   void choose_component();
   void choose_names();
+  std::vector<GgufItem> outer_scales() const;
   // Announces rows of ours; of_rows: of their whole tensor.
   void announce(const NamePlace& place, const std::string& suffix, const std::string& ours, GgmlType type, int64_t rows,
                 int64_t cols);

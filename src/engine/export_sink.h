@@ -3,19 +3,13 @@
 #include <memory>
 #include <string>
 
-#include "base/error.h"
 #include "engine/export_facts.h"
 #include "engine/quantize.h"
 
 namespace omni {
 
-// No format of safetensors holds the schemes: GGUF may.
-class NoFormat : public Error {
- public:
-  explicit NoFormat(const std::string& reasons)
-      : Error("--format", reasons, "another format (gguf holds the schemes of GGUF's types), or another scheme",
-              Fault::kUsage) {}
-};
+// The walk ends before anything is written: the schemes are those of GGUF, and no format was asked for.
+struct WantsGguf {};
 
 // What every format's sink does: keeps the facts, counts bytes and progress. The formats open their files between the
 // walks and finish after the second.

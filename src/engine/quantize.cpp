@@ -87,15 +87,6 @@ void put_in_place(const fs::path& from, const fs::path& out, const Workshop& wor
   if (failed) throw Error(out.string(), "cannot be put in place: " + failed.message(), "a writable folder");
 }
 
-int64_t tree_bytes(const fs::path& path) {
-  if (!fs::is_directory(path)) return static_cast<int64_t>(fs::file_size(path));
-  int64_t sum = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    if (entry.is_regular_file()) sum += static_cast<int64_t>(entry.file_size());
-  }
-  return sum;
-}
-
 std::vector<QuantizedWeight> rows_of(const ExportSink& sink, const Ledger& ledger) {
   std::vector<QuantizedWeight> out;
   for (const LedgerRow& row : ledger.rows) {
@@ -133,7 +124,7 @@ QuantizeResult write_gguf_model(const QuantizeOptions& options, FunctionRef<void
           .components = {sink.component()},
           .notes = sink.notes,
           .bytes_before = sink.bytes_before(),
-          .bytes_after = tree_bytes(file)};
+          .bytes_after = static_cast<int64_t>(fs::file_size(file))};
 }
 
 }  // namespace
@@ -174,21 +165,18 @@ QuantizeResult quantize_model(const QuantizeOptions& options, FunctionRef<void(i
   if (wish.format != "gguf") {
     try {
       result = write_folder(wish, progress, exec, model, made);
-    } catch (const NoFormat&) {
-      // Nothing is written yet: the schemes are those of GGUF.
-      if (!wish.format.empty()) throw;
-      std::error_code ignored;
-      fs::remove_all(made, ignored);
-      made = workshop.path() / "made.gguf";
+    } catch (const WantsGguf&) {
+      fs::remove_all(made);
     }
   }
+  fs::path inside;  // the file's place in a folder
   if (!result) {
-    const bool in_folder = out.extension() != ".gguf";
-    const fs::path file = in_folder ? made / (out.filename().string() + ".gguf") : made;
+    if (out.extension() != ".gguf") inside = out.filename().string() + ".gguf";
+    const fs::path file = inside.empty() ? made : made / inside;
     result = write_gguf_model(wish, progress, exec, model, file);
   }
   put_in_place(made, out, workshop);
-  result->path = options.out;
+  result->path = inside.empty() ? options.out : options.out / inside;
   return *result;
 }
 
