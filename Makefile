@@ -4,6 +4,7 @@
 #   make test-asan     the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make test-tsan     the thread pool and engine tests under ThreadSanitizer
 #   make fuzz          every parser of foreign bytes under libFuzzer, FUZZ_SECONDS each (60)
+#   make interop      what omni quantize writes, opened by the readers of other projects (a venv of its own)
 #   make bench-flux    mini-FLUX against diffusers in one run (installs torch into a venv of its own)
 #   make bench-codec   GB/s a type encodes and decodes, against gguf-py and torch in one run
 #   make bench-kernels GFLOP/s of the kernels beside the machine's measured peak
@@ -13,7 +14,7 @@ RELEASE := build/release
 OMNI := $(RELEASE)/bin/omni
 CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/omni
 
-.PHONY: all demo test test-asan test-tsan fuzz bench-flux bench-codec bench-kernels format packages-demo packages-test clean
+.PHONY: all demo test test-asan test-tsan fuzz interop bench-flux bench-codec bench-kernels format packages-demo packages-test clean
 
 all: packages-demo
 	@tools/build $(RELEASE) omni
@@ -49,6 +50,11 @@ FUZZ_SECONDS ?= 60
 fuzz: packages-test
 	@tools/install_packages fuzz
 	@tools/fuzz build/fuzz $(FUZZ_SECONDS)
+
+interop: packages-demo
+	@tools/build $(RELEASE) omni
+	@tests/interop/venv $(CACHE)/interop-venv
+	$(CACHE)/interop-venv/bin/python tests/interop/quantize.py --omni $(OMNI)
 
 bench-flux: packages-demo
 	@tools/build $(RELEASE) omni

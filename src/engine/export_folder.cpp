@@ -280,7 +280,10 @@ void FolderExport::copy_others() const {
 void FolderExport::finish() {
   for (Rewrite& rewrite : rewrites_) {
     const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(rewrite.facts->weights);
-    for (const std::string& name : rewrite.kept) rewrite.writer->write(name, bytes_of(checkpoint->tensor(name)));
+    for (const std::string& name : rewrite.kept) {
+      rewrite.writer->write(name, bytes_of(checkpoint->tensor(name)));
+      checkpoint->release(name);
+    }
     rewrite.writer->keep();
   }
   copy_others();
