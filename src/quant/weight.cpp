@@ -90,7 +90,7 @@ bool all_equal(Parts parts, Part part) {
   const Tensor& first = parts[0].*part;
   for (const Weight& weight : parts) {
     const Tensor& other = weight.*part;
-    if (first.empty() != other.empty()) return false;
+    if (first.empty() != other.empty() || !(first.shape() == other.shape())) return false;
     if (!first.empty() && std::memcmp(first.raw(), other.raw(), static_cast<size_t>(first.bytes())) != 0) return false;
   }
   return true;
