@@ -64,8 +64,7 @@ class ConvrotWeights final : public StoredWeights {
                              .act = ActQuant::kPerToken,
                              .act_codes = DType::kI8,
                              .rotation = marker.rotation};
-    for (const std::string& tensor : out.tensors)
-      out.bytes += storage_bytes(checkpoint_.find(tensor)->dtype, checkpoint_.find(tensor)->shape.count());
+    out.bytes = stored_bytes(checkpoint_, out.tensors);
     return out;
   }
 

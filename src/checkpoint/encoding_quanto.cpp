@@ -38,8 +38,7 @@ class QuantoWeights final : public StoredWeights {
     check_grid(checkpoint_, scale, out.rows, 1);
     out.scheme.codes = codes.dtype;
     out.scheme.scale = {checkpoint_.find(scale)->dtype, {1, 0}};
-    for (const std::string& tensor : out.tensors)
-      out.bytes += storage_bytes(checkpoint_.find(tensor)->dtype, checkpoint_.find(tensor)->shape.count());
+    out.bytes = stored_bytes(checkpoint_, out.tensors);
     for (const std::string_view own : {".input_scale", ".output_scale"})
       claim_unused(std::string(name) + std::string(own), out);
     return out;

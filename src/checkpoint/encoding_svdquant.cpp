@@ -68,8 +68,7 @@ class SvdquantWeights final : public StoredWeights {
     need_grid(names.smooth_factor, out.cols, 1, kFloats, out);
     if (checkpoint_.find(names.wcscales) != nullptr) need_grid(names.wcscales, out.rows, 1, kFloats, out);
     if (checkpoint_.find(names.wtscale) != nullptr) need_grid(names.wtscale, 1, 1, kFloats, out);
-    for (const std::string& tensor : out.tensors)
-      out.bytes += storage_bytes(checkpoint_.find(tensor)->dtype, checkpoint_.find(tensor)->shape.count());
+    out.bytes = stored_bytes(checkpoint_, out.tensors);
     out.scheme = QuantScheme{.codes = DType::kF4E2M1,
                              .scale = {DType::kF8E4M3, {1, kGroup}},
                              .outer_scale = {DType::kF32, {1, 0}},

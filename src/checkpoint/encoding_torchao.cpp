@@ -76,8 +76,7 @@ class TorchaoWeights final : public StoredWeights {
                     "shape " + scales.text() + ", one a scale");
       out.tensors.push_back(names.zero_point);
     }
-    for (const std::string& tensor : out.tensors)
-      out.bytes += storage_bytes(checkpoint_.find(tensor)->dtype, checkpoint_.find(tensor)->shape.count());
+    out.bytes = stored_bytes(checkpoint_, out.tensors);
     return out;
   }
 

@@ -43,6 +43,15 @@ bool is_bad_code(DType dtype, uint8_t code) {
 
 }  // namespace
 
+int64_t stored_bytes(const Checkpoint& checkpoint, const std::vector<std::string>& tensors) {
+  int64_t bytes = 0;
+  for (const std::string& tensor : tensors) {
+    const Checkpoint::Entry* entry = checkpoint.find(tensor);
+    bytes += storage_bytes(entry->dtype, entry->shape.count());
+  }
+  return bytes;
+}
+
 std::string tensor_where(const Checkpoint& checkpoint, std::string_view tensor) {
   const Checkpoint::Entry* entry = checkpoint.find(tensor);
   return (entry == nullptr ? checkpoint.where() : entry->file.string()) + ": " + std::string(tensor);

@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/function_ref.h"
 #include "checkpoint/encoding.h"
@@ -14,6 +15,8 @@ namespace omni {
 
 // "FILE: TENSOR"; of a tensor that is not there, the checkpoint's file or folder.
 std::string tensor_where(const Checkpoint& checkpoint, std::string_view tensor);
+// Bytes of all of these tensors, which exist.
+int64_t stored_bytes(const Checkpoint& checkpoint, const std::vector<std::string>& tensors);
 
 // The entry of a tensor that must be there; what says for which reason ("the weight is quantized").
 const Checkpoint::Entry& need_entry(const Checkpoint& checkpoint, std::string_view tensor, std::string_view what);
